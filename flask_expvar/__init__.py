@@ -1,0 +1,1 @@
+"""Debug pages for Flask that stay true over all workers."""

@@ -1,0 +1,81 @@
+"""The errors of the package, in one tree.
+
+::
+
+    ExpvarError
+    ├── SettingError     (ValueError)  a wrong ``EXPVAR_`` setting
+    ├── BadNameError     (ValueError)  a name that no variable can have
+    ├── NameTakenError   (ValueError)  a name that another variable has already
+    ├── BadKindError     (TypeError)   a value or rule that a variable cannot take
+    ├── ParameterError   (ValueError)  a wrong parameter of a page's URL (400)
+    ├── UnknownError     (LookupError) something asked for that is not there (404)
+    └── StoreError       (OSError)     the shared folder or one of its files
+"""
+
+from __future__ import annotations
+
+
+class ExpvarError(Exception):
+    """Base of every error that this package raises on purpose."""
+
+
+class SettingError(ExpvarError, ValueError):
+    """Raised at set-up when an ``EXPVAR_`` setting is unknown or has a wrong value.
+
+    The value itself is kept out of the message when it may be a secret.
+    """
+
+    def __init__(self, name: str, problem: str, allowed: str) -> None:
+        super().__init__(f"{name} {problem}; allowed: {allowed}")
+        self.name = name
+        self.allowed = allowed
+
+
+class BadNameError(ExpvarError, ValueError):
+    """Raised when a variable is declared under a name that cannot be exported."""
+
+    def __init__(self, name: object, problem: str) -> None:
+        super().__init__(
+            f"{name!r} cannot name a variable: {problem}; use printable ASCII that does"
+            " not start with a digit, for example 'shop/orders'"
+        )
+        self.name = name
+
+
+class NameTakenError(ExpvarError, ValueError):
+    """Raised when a name is declared again as something else."""
+
+    def __init__(self, name: str, old: str, new: str) -> None:
+        super().__init__(
+            f"{name!r} is already published as {old}, not {new};"
+            " take another name, or unpublish() the old one first"
+        )
+        self.name = name
+        self.old = old
+        self.new = new
+
+
+class BadKindError(ExpvarError, TypeError):
+    """Raised at declaration when an argument is not of a kind that the variable takes."""
+
+    def __init__(self, what: str, value: object, allowed: str) -> None:
+        super().__init__(f"{what} is {value!r}; allowed: {allowed}")
+        self.value = value
+        self.allowed = allowed
+
+
+class ParameterError(ExpvarError, ValueError):
+    """Raised when a page is asked with a parameter that it does not allow: 400."""
+
+    def __init__(self, name: str, value: str, allowed: str) -> None:
+        super().__init__(f"bad parameter {name}={value[:80]!r}; allowed: {allowed}")
+        self.name = name
+        self.allowed = allowed
+
+
+class UnknownError(ExpvarError, LookupError):
+    """Raised when a page is asked for something that is not there: 404."""
+
+
+class StoreError(ExpvarError, OSError):
+    """Raised when the shared folder, or one of its files, cannot be used."""

@@ -1,0 +1,105 @@
+"""What variables, labels and rules may be called; checked at declaration, so that every reader can rely on it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from math import isfinite
+
+from ..exceptions import BadKindError, BadNameError
+
+#: Names that the runtime publishes itself, whatever their case: Go programs decode
+#: ``memstats`` and ``cmdline`` without looking at it.
+RESERVED = frozenset({"cmdline", "memstats", "process", "python", "workers"})
+
+#: How the values of several workers become one, in prometheus_client's words.
+MODES = ("sum", "livesum", "max", "min", "mostrecent")
+
+LONGEST_NAME = 200
+_NAME = re.compile(r"[!-/:-~](?:[ -~]*[!-~])?")
+_LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
+
+
+def check_name(name: object) -> str:
+    """Return *name* if a variable may have it.
+
+    :raises BadNameError: unless it is printable ASCII, neither empty nor starting with a
+        digit or a blank nor ending in a blank, and at most 200 characters long.
+    """
+    if not isinstance(name, str):
+        raise BadNameError(name, f"it is {type(name).__name__}, not str")
+    if not name:
+        raise BadNameError(name, "it is empty")
+    if name[0].isdigit():
+        raise BadNameError(name, "it starts with a digit")
+    if not _NAME.fullmatch(name):
+        raise BadNameError(name, "it has a character that is not printable ASCII, or a blank at an end")
+    if len(name) > LONGEST_NAME:
+        raise BadNameError(name, f"it is longer than {LONGEST_NAME} characters")
+    return name
+
+
+def check_label(label: object) -> str:
+    """Return *label* if Prometheus allows it as the name of a label.
+
+    :raises BadKindError: otherwise.
+    """
+    if (
+        not isinstance(label, str)
+        or not _LABEL.fullmatch(label)
+        or label.startswith("__")
+        or label in ("le", "quantile")
+    ):
+        allowed = "letters, digits and _, not starting with a digit or __, not 'le' or 'quantile'"
+        raise BadKindError("label", label, allowed)
+    return label
+
+
+def check_mode(mode: object) -> str | None:
+    """Return *mode* if it is None (a counter) or one of :data:`MODES`.
+
+    :raises BadKindError: otherwise.
+    """
+    if mode is not None and mode not in MODES:
+        raise BadKindError("multiprocess_mode", mode, f"None for a counter, or {', '.join(MODES)}")
+    return mode  # type: ignore[return-value]  # it is None or a str of MODES
+
+
+def check_buckets(buckets: Sequence[float]) -> tuple[float, ...]:
+    """Return the upper bounds of a histogram's buckets, without the infinite one.
+
+    :raises BadKindError: unless they are 1 to 100 finite numbers that only grow.
+    """
+    allowed = "1 to 100 finite numbers, each larger than the one before"
+    try:
+        bounds = tuple(float(bound) for bound in buckets)
+    except (TypeError, ValueError):
+        raise BadKindError("buckets", buckets, allowed) from None
+    if bounds and bounds[-1] == float("inf"):
+        bounds = bounds[:-1]  # as prometheus_client's users write it
+    if not 1 <= len(bounds) <= 100 or not all(map(isfinite, bounds)):
+        raise BadKindError("buckets", buckets, allowed)
+    if any(low >= high for low, high in zip(bounds, bounds[1:])):
+        raise BadKindError("buckets", buckets, allowed)
+    return bounds
+
+
+def mangle(name: str) -> str:
+    """Return *name* as Prometheus can have it: every other character becomes ``_``."""
+    return re.sub(r"[^a-zA-Z0-9_:]", "_", name)
+
+
+def families(name: str, kind: str) -> frozenset[str]:
+    """Return the names under which Prometheus will see *name*, which no other may share.
+
+    The suffixes are those of the OpenMetrics specification, version 1.0.
+    """
+    base = mangle(name)
+    suffixes = {
+        "int": ("", "_total"),
+        "float": ("", "_total"),
+        "map": ("", "_total"),
+        "string": ("", "_info"),
+        "histogram": ("", "_bucket", "_count", "_sum"),
+    }
+    return frozenset(base + suffix for suffix in suffixes.get(kind, ("",)))

@@ -1,0 +1,281 @@
+"""Registry: the variables of one application, in one process or over all its workers."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import os
+import time
+import weakref
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from typing import Any
+
+from .._native import allocate_lock, allocate_rlock
+from ..exceptions import BadKindError, NameTakenError
+from . import names
+from .kinds import Func, String, Var
+from .layout import Spec
+from .namespace import Map, Namespace, V, from_spec
+from .reading import Part, Row, Totals, nest
+from .slot import Node, Slot
+from .store import LocalStore, Store
+
+DROPPED = "expvar/dropped"
+
+_log = logging.getLogger("flask_expvar")
+_numbers = itertools.count(1)
+_registries: weakref.WeakSet[Registry] = weakref.WeakSet()
+_hooked: list[bool] = []
+
+
+class Registry(Namespace):
+    """A set of variables with unique names.
+
+    Each declares, reads and shares by itself: two applications in one process, each with a
+    registry of its own, never mix. A variable may be declared before or after the registry is
+    shared, and before or after a fork: :meth:`attach` moves it.
+
+    :param name: tells it from other registries of the same program; it must be the same in
+        every worker. Without one the order in which registries are shared gives it.
+    """
+
+    __slots__ = (
+        "__weakref__", "_claims", "_followers", "growth", "_logged", "_root", "_store",
+        "_totals", "_vars", "lock", "name",
+    )  # fmt: skip
+
+    def __init__(self, name: str = "") -> None:
+        if not isinstance(name, str):
+            raise BadKindError("name", name, "a str, the same in every worker")
+        self.name = name
+        #: Guards every word of this process: taken for one addition, or for the few of a request.
+        self.lock: Any = allocate_lock()
+        self.growth: Any = allocate_rlock()
+        self._vars: dict[str, Var] = {}
+        self._claims: dict[str, str] = {}
+        self._logged: set[tuple[str, str]] = set()
+        self._followers: weakref.WeakSet[Any] = weakref.WeakSet()
+        self._store: Store = LocalStore(os.getpid())
+        self._root: Node = self._store.slot.node(None, Spec("registry", name))
+        self._totals = Totals(name, self._declared)
+
+    # What users call
+
+    def unpublish(self, name: str) -> None:
+        """Remove *name* and its count; another may be declared in its place. Unknown names are fine."""
+        with self.growth:
+            gone = self._vars.pop(name, None)
+            if gone is None:
+                return
+            self.delete(gone._node)
+            self._claims = {family: owner for family, owner in self._claims.items() if owner != name}
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return the values of all variables as plain data, sorted by name.
+
+        Numbers are those of all workers; texts and functions are this process's own, and a
+        function that raises gives None.
+        """
+        return {
+            name: self._own_value(name, value) for name, value in nest(self.rows()).items()
+        }
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield the names of this process's variables, sorted."""
+        return iter(sorted(self._vars))
+
+    def __repr__(self) -> str:
+        return f"<Registry {self.name!r} with {len(self._vars)} variables>"
+
+    # What pages and hosts call
+
+    def attach(self, store: Store, *, carry: bool = True) -> None:
+        """Move every variable onto *store*, with what it has counted unless *carry* is false.
+
+        Other threads may count meanwhile.
+
+        :raises NameTakenError: if another registry of this name is on *store* already.
+        """
+        _hook_forks()
+        if not self.name:
+            self.name = f"registry{next(_numbers)}"
+        with self.growth:
+            self._store = store
+            self._root = store.slot.node(None, Spec("registry", self.name))
+            self._totals = Totals(self.name, self._declared)
+            for var in list(self._vars.values()):
+                self._enter(var, carry)
+        for follower in list(self._followers):
+            follower.moved()
+
+    def follow(self, follower: Any) -> None:
+        """Call ``follower.moved()`` whenever the words of variables have moved. Held weakly."""
+        self._followers.add(follower)
+
+    def rows(self) -> list[Row]:
+        """Return the variables of all workers in the order of their paths."""
+        return self._totals.rows(self._store.parts())
+
+    def rows_of(self, part: Part) -> list[Row]:
+        """Return what one worker has counted."""
+        return self._totals.rows_of(part)
+
+    def parts(self) -> Sequence[Part]:
+        """Return the slots that there are, this process's own among them."""
+        return self._store.parts()
+
+    @property
+    def store(self) -> Store:
+        """Where the words are."""
+        return self._store
+
+    # What variables call: see kinds.Home
+
+    @property
+    def slot(self) -> Slot:
+        """Where this process's words are."""
+        return self._store.slot
+
+    def exclusive(self) -> AbstractContextManager[object]:
+        """Keep everybody else from setting or deleting meanwhile."""
+        return self._store.exclusive()
+
+    def total(self, node: Node) -> Any:
+        """Return the value of *node* over all workers."""
+        return self._totals.value(node, self._store.parts())
+
+    def found(self, node: Node, key: str) -> Var | None:
+        """Return what another worker has under *key* of the map *node*, now also here."""
+        path = (*node.path[1:], key)
+        for row in self.rows():
+            made = from_spec(row.spec) if row.path == path else None
+            if made is not None:
+                map_: Any = self._walk(path[:-1])
+                return map_._adopt(key, made)  # type: ignore[no-any-return]  # a Map
+        return None
+
+    def delete(self, node: Node) -> None:
+        """Take *node*, and what is below it, out of the sum over all workers.
+
+        Done by setting the total to zero through one's own share: nobody else's word is written.
+        """
+        path = node.path[1:]
+        with self.exclusive():
+            self._store.deleting()
+            specs = {row.path: row for row in self.rows() if row.path[: len(path)] == path}
+            self._erase(node, specs, path)
+
+    def _erase(self, node: Node, rows: dict[tuple[str, ...], Row], path: tuple[str, ...]) -> None:
+        row = rows.get(path)
+        if row is not None:
+            with self.lock:
+                subtract(node, row.value)
+        node.ints[node.stamp_at] = -time.time_ns()
+        for below, child in rows.items():
+            if below[:-1] == path:
+                self._erase(self.slot.node(node, child.spec), rows, below)
+
+    def drop(self, n: int, var: Var, error: Exception) -> None:
+        """Count *n* lost counts of *var*, and log the first of each sort. Never raises."""
+        try:
+            if var.name != DROPPED:
+                self.new_int(DROPPED, "counts that could not be counted where they belong").add(n)
+            sort = (var.name, type(error).__name__)
+            if sort not in self._logged and len(self._logged) < 1000:
+                self._logged.add(sort)
+                _log.warning("%r could not count as told (logged once): %s", var.name, error)
+        except Exception:  # a full memory, a broken logging handler: the request goes on
+            return
+
+    # Inside
+
+    def _check(self, name: str) -> str:
+        name = names.check_name(name)
+        if name.casefold() in names.RESERVED:
+            raise NameTakenError(name, "a variable of the runtime", "yours")
+        return name
+
+    def _adopt(self, name: str, made: V) -> V:
+        _hook_forks()
+        _registries.add(self)
+        for family in names.families(name, made.kind):
+            owner = self._claims.get(family)
+            if owner is not None:
+                clash = f"{owner!r}, which Prometheus cannot tell from it,"
+                raise NameTakenError(name, clash, f"a {made.kind} of its own")
+        self._claims.update(dict.fromkeys(names.families(name, made.kind), name))
+        made._spec = replace(made._spec, name=name)
+        self._vars[name] = made
+        self._enter(made, carry=True)
+        return made
+
+    def _enter(self, var: Var, carry: bool) -> None:
+        var._settle(self.slot.node(self._root, var._spec), self, carry)
+
+    def _walk(self, path: tuple[str, ...]) -> Var | None:
+        found: Var | None = None
+        level: dict[str, Var] = self._vars
+        for key in path:
+            found = level.get(key)
+            level = found._vars if isinstance(found, Map) else {}
+        return found
+
+    def _declared(self, path: tuple[str, ...]) -> Spec | None:
+        var = self._walk(path)
+        return var._spec if var is not None else None
+
+    def _own_value(self, name: str, value: Any) -> Any:
+        var = self._vars.get(name)
+        if isinstance(var, Map):
+            return {key: _value_or_none(var.own(key), inner) for key, inner in value.items()}
+        return _value_or_none(var, value)
+
+    def _after_fork(self) -> None:
+        """Take new locks: threads of the parent may have held the old ones."""
+        self.lock = allocate_lock()
+        self.growth = allocate_rlock()
+        if isinstance(self._store, LocalStore):
+            self._store.after_fork(os.getpid())
+        for var in self._vars.values():
+            var._relock(self)
+        for follower in list(self._followers):
+            follower.moved()
+
+
+def _value_or_none(var: Var | None, value: Any) -> Any:
+    if not isinstance(var, (Func, String)):
+        return value
+    try:
+        return var.value
+    except Exception:
+        return None
+
+
+def subtract(node: Node, value: Any) -> None:
+    """Take *value*, as :meth:`Registry.rows` gave it, off the words of *node*."""
+    spec = node.spec
+    if spec.mode is not None or value is None:
+        return
+    if spec.kind == "int":
+        node.ints[node.at] -= value
+    elif spec.kind == "float":
+        node.floats[node.at] -= value
+    elif spec.kind == "histogram":
+        below = 0
+        for word, count in enumerate(value["buckets"].values()):
+            node.ints[node.at + word] -= count - below
+            below = count
+        node.floats[node.at + spec.width - 1] -= value["sum"]
+
+
+def _hook_forks() -> None:
+    if not _hooked:
+        _hooked.append(True)
+        os.register_at_fork(after_in_child=_after_fork)
+
+
+def _after_fork() -> None:
+    for registry in list(_registries):
+        registry._after_fork()
