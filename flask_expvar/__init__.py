@@ -1,1 +1,99 @@
-"""Debug pages for Flask that stay true over all workers."""
+"""Debug pages for Flask, as Go programs have them, that stay true over all workers.
+
+::
+
+    app.register_blueprint(expvar.blueprint())  # /debug/...
+    app.wsgi_app = expvar.ExpvarMiddleware(app.wsgi_app)
+
+    orders = expvar.new_int("shop/orders", "orders placed")
+    orders.add(1)
+
+Names are looked up when they are first used: importing this package imports neither Flask
+nor anything else that a program may do without.
+"""
+
+from __future__ import annotations
+
+import importlib
+import typing as t
+
+if t.TYPE_CHECKING:
+    from .exceptions import BadKindError as BadKindError
+    from .exceptions import BadNameError as BadNameError
+    from .exceptions import ExpvarError as ExpvarError
+    from .exceptions import NameTakenError as NameTakenError
+    from .exceptions import ParameterError as ParameterError
+    from .exceptions import SettingError as SettingError
+    from .exceptions import StoreError as StoreError
+    from .exceptions import UnknownError as UnknownError
+    from .variables.build import publish_build_info as publish_build_info
+    from .variables.histogram import Histogram as Histogram
+    from .variables.kinds import Float as Float
+    from .variables.kinds import Func as Func
+    from .variables.kinds import Int as Int
+    from .variables.kinds import String as String
+    from .variables.kinds import Var as Var
+    from .variables.namespace import Map as Map
+    from .variables.registry import Registry as Registry
+    from .variables.registry import default_registry as default_registry
+    from .web.access import Level as Level
+    from .web.extension import Expvar as Expvar
+    from .web.middleware import ExpvarMiddleware as ExpvarMiddleware
+    from .web.views import blueprint as blueprint
+
+    get = default_registry.get
+    new_float = default_registry.new_float
+    new_histogram = default_registry.new_histogram
+    new_int = default_registry.new_int
+    new_map = default_registry.new_map
+    new_string = default_registry.new_string
+    publish = default_registry.publish
+    snapshot = default_registry.snapshot
+    unpublish = default_registry.unpublish
+
+_PLACES = {
+    "exceptions": (
+        "BadKindError", "BadNameError", "ExpvarError", "NameTakenError", "ParameterError",
+        "SettingError", "StoreError", "UnknownError",
+    ),
+    "variables.build": ("publish_build_info",),
+    "variables.histogram": ("Histogram",),
+    "variables.kinds": ("Float", "Func", "Int", "String", "Var"),
+    "variables.namespace": ("Map",),
+    "variables.registry": ("Registry", "default_registry"),
+    "web.access": ("Level",),
+    "web.extension": ("Expvar",),
+    "web.middleware": ("ExpvarMiddleware",),
+    "web.views": ("blueprint",),
+}  # fmt: skip
+#: Verbs of the default registry.
+_VERBS = (
+    "get", "new_float", "new_histogram", "new_int", "new_map", "new_string", "publish",
+    "snapshot", "unpublish",
+)  # fmt: skip
+_HOMES = {name: place for place, names in _PLACES.items() for name in names}
+
+__all__ = [
+    "BadKindError", "BadNameError", "Expvar", "ExpvarError", "ExpvarMiddleware", "Float", "Func",
+    "Histogram", "Int", "Level", "Map", "NameTakenError", "ParameterError", "Registry",
+    "SettingError", "StoreError", "String", "UnknownError", "Var", "blueprint",
+    "default_registry", "get", "new_float", "new_histogram", "new_int", "new_map", "new_string",
+    "publish", "publish_build_info", "snapshot", "unpublish",
+]  # fmt: skip
+
+if not t.TYPE_CHECKING:
+
+    def __getattr__(name: str) -> t.Any:
+        if name in _VERBS:
+            found = getattr(__getattr__("default_registry"), name)
+        elif name in _HOMES:
+            found = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+        elif name == "__version__":
+            found = importlib.import_module("importlib.metadata").version(__name__)
+        else:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        globals()[name] = found
+        return found
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__})

@@ -114,9 +114,12 @@ class Registry(Namespace):
         """Call ``follower.moved()`` whenever the words of variables have moved. Held weakly."""
         self._followers.add(follower)
 
-    def rows(self) -> list[Row]:
-        """Return the variables of all workers in the order of their paths."""
-        return self._totals.rows(self._store.parts())
+    def rows(self, parts: Sequence[Part] | None = None) -> list[Row]:
+        """Return the variables of all workers in the order of their paths.
+
+        :param parts: what :meth:`parts` has given just now, if it has.
+        """
+        return self._totals.rows(self._store.parts() if parts is None else parts)
 
     def rows_of(self, part: Part) -> list[Row]:
         """Return what one worker has counted."""
@@ -279,3 +282,7 @@ def _hook_forks() -> None:
 def _after_fork() -> None:
     for registry in list(_registries):
         registry._after_fork()
+
+
+#: The registry of everything that names no other.
+default_registry = Registry("default")

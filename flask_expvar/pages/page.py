@@ -1,0 +1,141 @@
+"""What a page is, how it is asked, and whom it speaks for."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from ..exceptions import ParameterError, UnknownError
+from ..variables.reading import Part
+from ..variables.registry import Registry
+from ..workers.membership import Membership, membership
+from ..workers.sockets import DEADLINE
+
+#: Longer parameters than this are refused: nobody means them.
+LONGEST_PARAMETER = 256
+
+
+class Query:
+    """The parameters of a URL, typed and within limits.
+
+    :raises ParameterError: from each method, if the value is not allowed.
+    """
+
+    def __init__(self, given: Mapping[str, str]) -> None:
+        self._given = given
+        for name, value in given.items():
+            if len(value) > LONGEST_PARAMETER:
+                raise ParameterError(name[:40], value, f"at most {LONGEST_PARAMETER} characters")
+
+    def text(self, name: str) -> str:
+        """Return a text, empty if it is not given."""
+        return self._given.get(name, "")
+
+    def flag(self, name: str) -> bool:
+        """Return a yes or no."""
+        value = self._given.get(name, "0")
+        if value not in ("0", "1"):
+            raise ParameterError(name, value, "0 or 1")
+        return value == "1"
+
+    def whole(self, name: str, low: int, high: int) -> int | None:
+        """Return a whole number from *low* to *high*, None if it is not given."""
+        value = self._given.get(name, "")
+        if not value:
+            return None
+        # int() takes more than people mean: blanks, underscores, other scripts' digits.
+        if not (value.isascii() and value.isdigit() and low <= int(value) <= high):
+            raise ParameterError(name, value, f"a whole number from {low} to {high}")
+        return int(value)
+
+
+@dataclass
+class Scene:
+    """All that a page works with: who there is, who is meant, and what they answered.
+
+    :param answers: what each worker collected, by pid; this process's own among them.
+    :param missing: live workers that did not answer in time.
+    :param only: the worker that ``?worker=`` asks for.
+    """
+
+    registry: Registry
+    query: Query
+    parts: Sequence[Part]
+    only: Part | None = None
+    answers: dict[int, Any] = field(default_factory=dict)
+    missing: list[int] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    now: float = field(default_factory=time.time)
+
+    @property
+    def workers(self) -> list[Part]:
+        """The live workers that this answer is about, by slot."""
+        if self.only is not None:
+            return [self.only]
+        return sorted((p for p in self.parts if p.live and p.worker), key=lambda part: part.slot)
+
+
+class Page(Protocol):
+    """One page, the same at ``/NAME`` for people and programs and at ``/NAME.json``."""
+
+    name: str
+    title: str
+    about: str
+
+    def wants(self, scene: Scene, part: Part) -> bool:
+        """Return whether the process in *part* has to be asked."""
+
+    def collect(self, registry: Registry) -> Any:
+        """Return what this process has to say, as plain data."""
+
+    def machine(self, scene: Scene, twin: bool) -> tuple[str, str]:
+        """Return the text for programs and its media type; *twin*: for ``/NAME.json``."""
+
+    def html(self, scene: Scene) -> dict[str, Any]:
+        """Return the data of the template NAME.html."""
+
+
+def scene(page: Page, registry: Registry, given: Mapping[str, str]) -> Scene:
+    """Look who is there, and ask those whom *page* wants to ask.
+
+    :raises ParameterError: if a parameter is not allowed.
+    :raises UnknownError: if the worker asked for is not there.
+    """
+    query = Query(given)
+    pid = query.whole("worker", 1, 2**31)
+    found = Scene(registry, query, registry.parts())
+    found.only = _worker(found, pid) if pid is not None else None
+    shares = membership(registry)
+    found.notes = [note for note in (shares.note, *(part.problem for part in found.parts)) if note]
+    _ask(page, found, shares)
+    return found
+
+
+def _worker(found: Scene, pid: int) -> Part:
+    for part in found.workers:
+        if part.pid == pid:
+            return part
+    pids = ", ".join(str(part.pid) for part in found.workers)
+    raise UnknownError(f"no worker {pid}; there are: {pids}")
+
+
+def _ask(page: Page, found: Scene, shares: Membership) -> None:
+    own = os.getpid()
+    asked = [part for part in found.workers if part.pid != own and page.wants(found, part)]
+    answers = shares.ask(asked, {"page": page.name}, DEADLINE)
+    for part in asked:
+        answer = answers.get(part.slot)
+        if isinstance(answer, dict) and "data" in answer:
+            found.answers[part.pid] = answer["data"]
+        else:
+            found.missing.append(part.pid)
+    if any(part.pid == own for part in found.workers):
+        found.answers[own] = page.collect(found.registry)
+
+
+def answer(pages: Mapping[str, Page], registry: Registry, request: Any) -> Any:
+    """Return what a sibling's :func:`scene` asked of this process."""
+    return {"data": pages[request["page"]].collect(registry)}

@@ -1,0 +1,240 @@
+"""``/debug/vars``: every variable of all workers, as Go's expvar shows it, and for people."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable
+from typing import Any
+
+from .. import _json
+from ..redaction import redact_text
+from ..variables import runtime
+from ..variables.kinds import Func, String, Var
+from ..variables.namespace import Map
+from ..variables.reading import Part, Row, nest
+from ..variables.registry import Registry
+from ..variables.runtime import runtime as own_runtime
+from .page import Scene
+from .vars_table import table
+
+JSON = "application/json; charset=utf-8"
+#: Processes' figures are kept so long: reading them costs more than all of the rest.
+_FRESH = 1.0
+
+_figures: dict[int, tuple[float, dict[str, Any]]] = {}
+
+
+class Vars:
+    """The page of variables."""
+
+    name = "vars"
+    title = "Variables"
+    about = "Counters, gauges and whatever else the program exports"
+
+    def wants(self, scene: Scene, part: Part) -> bool:
+        """Ask only who has a String or a Func: numbers are in the files."""
+        return any(node.spec.kind in ("string", "func") for node in part.nodes)
+
+    def collect(self, registry: Registry) -> Any:
+        """Return this process's Strings and Funcs, each with what merging needs."""
+        return [_said(path, var) for path, var in said(registry)]
+
+    def machine(self, scene: Scene, twin: bool) -> tuple[str, str]:
+        """Return Go's form; ``?full=1`` of the twin adds help, kinds and the workers' values."""
+        if twin and scene.query.flag("full"):
+            return json.dumps(full(scene), allow_nan=False, sort_keys=True) + "\n", JSON
+        return go_text(scene), JSON
+
+    def html(self, scene: Scene) -> dict[str, Any]:
+        """Return the rows of the table, filtered by ``q``."""
+        errors = {tuple(each["path"]): each["error"] for each in _flat(scene) if each["error"]}
+        return table(scene, rows(scene), builtins(scene), errors)
+
+
+def said(registry: Registry) -> Iterable[tuple[tuple[str, ...], Var]]:
+    """Yield the Strings and Funcs of this process with their paths."""
+    stack: list[tuple[tuple[str, ...], Var | None]] = [
+        ((name,), registry.get(name)) for name in registry
+    ]
+    while stack:
+        path, var = stack.pop()
+        if isinstance(var, Map):
+            stack += [((*path, key), var.own(key)) for key in list(var._vars)]
+        elif isinstance(var, (Func, String)):
+            yield path, var
+
+
+def _said(path: tuple[str, ...], var: Var) -> dict[str, Any]:
+    value, error = None, ""
+    try:
+        value = json.loads(_json.compact(var.value))
+    except Exception as failure:
+        error = redact_text(f"{type(failure).__name__}: {failure}")[:200]
+    when = var.when if isinstance(var, String) else 0
+    mode = var._spec.mode or "mostrecent"
+    return {"path": path, "mode": mode, "when": when, "value": value, "error": error}
+
+
+def _flat(scene: Scene) -> list[dict[str, Any]]:
+    return [each for pid in sorted(scene.answers) for each in scene.answers[pid]]
+
+
+def rows(scene: Scene) -> list[Row]:
+    """Return the variables with the values of Strings and Funcs filled in."""
+    only = scene.only
+    found = scene.registry.rows_of(only) if only else scene.registry.rows(scene.parts)
+    texts: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+    for each in _flat(scene):
+        texts.setdefault(tuple(each["path"]), []).append(each)
+    if not texts:
+        return found
+    return [
+        row._replace(value=merged(texts[row.path]))
+        if row.path in texts and row.spec.kind in ("string", "func")
+        else row
+        for row in found
+    ]
+
+
+def merged(each: list[dict[str, Any]]) -> Any:
+    """Return one value for what several workers said of the same String or Func."""
+    known = [one for one in each if one["value"] is not None]
+    if not known:
+        return None
+    if each[0]["mode"] == "mostrecent":
+        return max(known, key=lambda one: one["when"])["value"]
+    return combine([one["value"] for one in known], each[0]["mode"])
+
+
+def combine(values: list[Any], mode: str) -> Any:
+    """Merge values by *mode*: numbers by the rule, maps key by key, of anything else the first."""
+    if len(values) == 1:
+        return values[0]
+    if all(isinstance(value, dict) for value in values):
+        keys = dict.fromkeys(key for value in values for key in value)
+        return {key: combine([v[key] for v in values if key in v], mode) for key in keys}
+    if all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in values):
+        rule: Any = {"max": max, "min": min}.get(mode, sum)
+        return rule(values)
+    return values[0]
+
+
+def builtins(scene: Scene) -> dict[str, Any]:
+    """Return what the runtime publishes: cmdline, memstats, process, python, workers."""
+    each = [figure for part in scene.workers if (figure := _figure(part.pid, scene.now))]
+    slots = {part.pid: part.slot for part in scene.workers}
+    collector = _collector(scene)
+    return {
+        "cmdline": runtime.cmdline(),
+        "memstats": runtime.memstats(each, collector),
+        "process": runtime.process(each, scene.now),
+        "python": runtime.python(),
+        "workers": {
+            str(figure["pid"]): {
+                "slot": slots[figure["pid"]],
+                "uptimeSeconds": round(scene.now - figure["startTime"], 3),
+                **{key: value for key, value in figure.items() if key != "pid"},
+            }
+            for figure in each
+        },
+    }
+
+
+def _collector(scene: Scene) -> dict[str, Any]:
+    own = own_runtime.registry
+    if own.store is scene.registry.store:
+        return own_runtime.collector(scene.parts, scene.only)
+    return own_runtime.collector(own.parts(), None)  # this process counts by itself
+
+
+def _figure(pid: int, now: float) -> dict[str, Any] | None:
+    kept = _figures.get(pid)
+    if kept is not None and 0 <= now - kept[0] < _FRESH:
+        return kept[1]
+    figure = runtime.figures(pid)
+    if figure is not None:
+        if len(_figures) > 1000:
+            _figures.clear()
+        _figures[pid] = (now, figure)
+    return figure
+
+
+def go_text(scene: Scene) -> str:
+    """Return the page as ``expvar.Handler`` of Go writes it."""
+    items = [(name, _json.compact(value)) for name, value in builtins(scene).items()]
+    items += encoded(rows(scene))
+    items.sort()
+    return _json.page(items)
+
+
+def encoded(found: Iterable[Row]) -> list[tuple[str, str]]:
+    """Return the top-level variables with their JSON, maps on one line."""
+    top: list[tuple[str, str]] = []
+    within: dict[tuple[str, ...], list[tuple[str, str]]] = {}
+    waiting: list[tuple[tuple[str, ...], list[tuple[str, str]]]] = []
+    for path, spec, value in found:
+        while waiting and path[: len(waiting[-1][0])] != waiting[-1][0]:
+            _close(waiting, within, top)
+        if len(path) > 1 and path[:-1] not in within:
+            continue
+        if spec.kind == "map":
+            waiting.append((path, within.setdefault(path, [])))
+            continue
+        text = str(value) if type(value) is int else _encode(value)
+        (within[path[:-1]] if len(path) > 1 else top).append((path[-1], text))
+    while waiting:
+        _close(waiting, within, top)
+    return top
+
+
+def _close(waiting: Any, within: Any, top: list[tuple[str, str]]) -> None:
+    path, items = waiting.pop()
+    (within[path[:-1]] if len(path) > 1 else top).append((path[-1], _json.spaced(items)))
+
+
+def _encode(value: Any) -> str:
+    return _json.number(value) if isinstance(value, float) else _json.compact(value)
+
+
+def full(scene: Scene) -> dict[str, Any]:
+    """Return every variable with its kind, help, rule and the values of each worker."""
+    found = rows(scene)
+    tree = nest(found)
+    shares = {part.pid: nest(scene.registry.rows_of(part)) for part in scene.workers}
+    said_by = {
+        (pid, tuple(each["path"])): each["value"]
+        for pid, answers in scene.answers.items()
+        for each in answers
+    }
+    return {
+        "now": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(scene.now)),
+        "workers": [part.pid for part in scene.workers],
+        "missing": scene.missing,
+        "notes": scene.notes,
+        "total": len(tree),
+        "shown": len(tree),
+        "runtime": builtins(scene),
+        "vars": {
+            row.path[0]: _described(row, tree, shares, said_by)
+            for row in found
+            if len(row.path) == 1
+        },
+    }
+
+
+def _described(row: Row, tree: Any, shares: Any, said_by: Any) -> dict[str, Any]:
+    name, spec = row.path[0], row.spec
+    workers = {
+        str(pid): said_by.get((pid, row.path), own.get(name))
+        for pid, own in shares.items()
+        if name in own
+    }
+    return {
+        "kind": spec.kind,
+        "help": spec.help,
+        "label": spec.label,
+        "multiprocess_mode": spec.mode,
+        "value": tree.get(name),
+        "workers": workers,
+    }

@@ -1,0 +1,49 @@
+"""Templates and static files, rendered and read without the application's own settings for them."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader
+
+_STATIC = Path(__file__).parent / "static"
+_TYPES = {
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
+}
+
+
+@lru_cache(maxsize=1)
+def environment() -> Environment:
+    """Return the templates: not the application's, whose context and filters are not ours."""
+    return Environment(
+        loader=PackageLoader("flask_expvar.web", "templates"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+def render(name: str, **context: Any) -> str:
+    """Return the template ``expvar/NAME.html`` filled in."""
+    return environment().get_template(f"expvar/{name}.html").render(**context)
+
+
+@lru_cache(maxsize=1)
+def static_files() -> dict[str, tuple[bytes, str]]:
+    """Return every static file by name, with its media type: nothing else is ever read."""
+    return {
+        path.name: (path.read_bytes(), _TYPES[path.suffix])
+        for path in _STATIC.iterdir()
+        if path.suffix in _TYPES
+    }
+
+
+@lru_cache(maxsize=1)
+def version() -> str:
+    """Return the version of this package."""
+    return metadata.version("flask_expvar")

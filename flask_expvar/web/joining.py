@@ -1,0 +1,33 @@
+"""Joining: a registry that is served shares with the other workers of its server."""
+
+from __future__ import annotations
+
+import os
+import weakref
+from collections.abc import Mapping
+from typing import Any
+
+from ..pages.overview import all_pages
+from ..pages.page import answer
+from ..settings import Settings
+from ..variables.registry import Registry
+from ..variables.runtime import runtime
+from ..workers.membership import membership
+
+
+def join(registry: Registry, config: Mapping[str, Any]) -> Settings:
+    """Let *registry* share as *config* and the environment say; return the settings.
+
+    :raises SettingError: if a setting is wrong.
+    """
+    settings = Settings.load(config, os.environ)
+    served = weakref.ref(registry)
+    pages = all_pages()
+
+    def answer_sibling(request: Any) -> Any:
+        found = served()
+        return {} if found is None else answer(pages, found, request)
+
+    runtime.start()
+    membership(registry).join(settings.directory, os.environ, answer_sibling)
+    return settings

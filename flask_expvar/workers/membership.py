@@ -1,0 +1,199 @@
+"""Membership: this process among the workers of its server.
+
+A process joins once for each folder. A forked child leaves its parent's slot and takes one of
+its own before any of its code runs, with no hook of the server's.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import weakref
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from .._native import allocate_rlock
+from ..exceptions import NameTakenError
+from ..variables.reading import Part
+from ..variables.registry import Registry
+from ..variables.runtime import runtime
+from ..variables.store import LocalStore
+from . import folder, sockets
+from .folder import Place
+from .shared import SharedStore
+
+Answer = Callable[[Any], Any]
+
+ALONE = (
+    "These are the figures of this process alone. If the server runs more than one,"
+    " set EXPVAR_DIR to a folder that they share."
+)
+
+_log = logging.getLogger("flask_expvar")
+_members: dict[Path, Member] = {}
+_memberships: weakref.WeakKeyDictionary[Registry, Membership] = weakref.WeakKeyDictionary()
+_lock = allocate_rlock()
+_hooked: list[bool] = []
+
+
+class Member:
+    """This process in one folder: its slot, its socket, and the registries that share there.
+
+    :raises OSError: if no slot is to be had.
+    """
+
+    def __init__(self, place: Place) -> None:
+        self.place = place
+        self.registries: weakref.WeakValueDictionary[str, Registry] = weakref.WeakValueDictionary()
+        self.answers: dict[str, Answer] = {}
+        self._answerer: sockets.Answerer | None = None
+        self.store = SharedStore(place.path, os.getpid(), worker=place.worker)
+        self.note = ""
+        self._listen()
+
+    def _listen(self) -> None:
+        if not self.store.worker:
+            return  # a thread in a process that forks would make every fork a hazard
+        try:
+            self._answerer = sockets.Answerer(self.socket_of(self.store.number), self._answer)
+        except OSError as error:
+            self.note = f"This worker cannot be asked by the others: {error}"
+            _log.warning(self.note)
+
+    def socket_of(self, slot: int) -> Path:
+        """Return where the process in *slot* answers."""
+        return self.place.path / f"socket-{slot}"
+
+    def _answer(self, request: Any) -> Any:
+        return self.answers[request["registry"]](request)
+
+    def add(self, registry: Registry, answer: Answer) -> None:
+        """Let *registry* share here.
+
+        :raises NameTakenError: if another registry of this name does already.
+        """
+        known = self.registries.get(registry.name)
+        if known is not None and known is not registry:
+            raise NameTakenError(registry.name, "the name of another registry", "yours")
+        registry.attach(self.store)
+        self.registries[registry.name] = registry
+        self.answers[registry.name] = answer
+
+    def ask(self, parts: Sequence[Part], request: Any, seconds: float) -> dict[int, Any]:
+        """Ask the processes in the slots of *parts*; return the answers by slot."""
+        paths = {part.slot: self.socket_of(part.slot) for part in parts}
+        return sockets.ask(paths, request, seconds)
+
+    def after_fork(self) -> None:
+        """Take a slot of one's own in a child; without one count in private memory."""
+        if self._answerer is not None:
+            self._answerer.close(forked=True)
+            self._answerer = None
+        self.store.close()
+        self.place = Place(self.place.path, True, self.place.owner)
+        registries = list(self.registries.values())
+        try:
+            self.store = SharedStore(self.place.path, os.getpid())
+        except OSError as error:
+            for registry in registries:
+                registry.attach(LocalStore(os.getpid()), carry=False)
+                membership(registry).leave(f"This worker counts by itself: {error}")
+            return
+        for registry in registries:
+            registry.attach(self.store, carry=False)
+        self._listen()
+
+
+class Membership:
+    """How one registry shares, and with whom."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = weakref.ref(registry)
+        self.member: Member | None = None
+        self.note = ALONE
+
+    def join(self, directory: str | None, environ: Mapping[str, str], answer: Answer) -> None:
+        """Share with the other workers of this server, if it can be told which they are.
+
+        Joining again is fine. What stands in the way is logged once and shown on every page.
+
+        :raises NameTakenError: if another registry of this name shares there already.
+        """
+        registry = self._registry()
+        if registry is None:
+            return
+        with _lock:
+            try:
+                place = folder.find(directory, environ)
+                if place is None or (self.member and self.member.place.path == place.path):
+                    return
+                member = _member(place)
+            except NameTakenError:
+                raise
+            except OSError as error:
+                self.leave(f"This worker counts by itself: {error}")
+                return
+            member.add(registry, answer)
+            self.member = member
+            self.note = member.note
+
+    def leave(self, note: str) -> None:
+        """Count by oneself from now on, and say why."""
+        if note != self.note:
+            _log.warning(note)
+        self.member = None
+        self.note = note
+
+    def ask(self, parts: Sequence[Part], request: Any, seconds: float) -> dict[int, Any]:
+        """Ask the processes in the slots of *parts*; return the answers by slot."""
+        registry = self._registry()
+        if self.member is None or registry is None or not parts:
+            return {}
+        return self.member.ask(parts, {**request, "registry": registry.name}, seconds)
+
+
+def membership(registry: Registry) -> Membership:
+    """Return how *registry* shares; always the same object."""
+    with _lock:
+        found = _memberships.get(registry)
+        if found is None:
+            found = _memberships[registry] = Membership(registry)
+        return found
+
+
+def _member(place: Place) -> Member:
+    found = _members.get(place.path)
+    if found is None:
+        if not _hooked:
+            _hooked.append(True)
+            os.register_at_fork(after_in_child=_after_fork)
+        found = Member(place)
+        _members[place.path] = found
+        if runtime.registry.name not in found.registries:
+            found.add(runtime.registry, dict)
+    return found
+
+
+def _after_fork() -> None:
+    global _lock
+    _lock = allocate_rlock()
+    for member in _members.values():
+        try:
+            member.after_fork()
+        except Exception:
+            # A child that cannot be counted with the others must live all the same.
+            _log.exception("a forked process could not join its siblings")
+
+
+def leave_all() -> None:
+    """Give back every slot of this process and stop answering; for tests and orderly ends."""
+    with _lock:
+        for member in _members.values():
+            if member._answerer is not None:
+                member._answerer.close()
+            for registry in list(member.registries.values()):
+                registry.attach(LocalStore(os.getpid()))
+                membership(registry).leave(ALONE)
+            member.store.close()
+        _members.clear()

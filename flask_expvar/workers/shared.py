@@ -1,0 +1,158 @@
+"""SharedStore: this process's slot in a folder, and those of the others."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from .._native import allocate_rlock
+from ..exceptions import StoreError
+from ..variables import layout
+from ..variables.reading import Part
+from ..variables.slot import Node, Slot, SlotFile
+from . import lease
+from .sibling import Sibling
+
+
+class SharedStore:
+    """A slot leased in *folder*, counted on from where its last process stopped.
+
+    :param pid: this process's id.
+    :param worker: False for a process that only forks the workers.
+    :raises OSError: if there is no room, or no leave, for a file.
+    """
+
+    def __init__(self, folder: Path, pid: int, *, worker: bool = True) -> None:
+        self.folder = folder
+        self.pid = pid
+        self.number, self._fd, file = _lease(folder)
+        self._file = file
+        self.slot = Slot(file)
+        self._started = time.time_ns()
+        self.worker = worker
+        self._lock = allocate_rlock()
+        self._siblings: dict[int, Sibling] = {}
+        for node in self.slot.nodes:
+            fold(node)
+        head = file.head
+        head[layout.AT_PID] = pid
+        head[layout.AT_STARTED] = self._started
+        head[layout.AT_ROLE] = layout.WORKER if worker else layout.PARENT
+        head[layout.AT_LEASES] += 1
+
+    def parts(self) -> list[Part]:
+        """Return all slots as they are now, one's own first; what cannot be read says why."""
+        own = Part(
+            self.number, self.pid, self._started, True, self.worker,
+            self._file.head[layout.AT_DELETIONS], self.slot.nodes, self.slot.problem,
+        )  # fmt: skip
+        with self._lock:
+            return [own, *self._others()]
+
+    def _others(self) -> Iterator[Part]:
+        try:
+            files = lease.slot_files(self.folder)
+        except OSError as error:
+            yield _unread(-1, f"the shared folder cannot be read: {error.strerror}")
+            return
+        files.pop(self.number, None)
+        for number, path in files.items():
+            try:
+                yield self._sibling(number, path).part()
+            except OSError as error:
+                yield _unread(number, str(error))
+
+    def _sibling(self, number: int, path: Path) -> Sibling:
+        known = self._siblings.get(number)
+        if known is None or not known.is_at(path):
+            known = self._siblings[number] = Sibling(number, path)
+        return known
+
+    @contextmanager
+    def exclusive(self) -> Iterator[None]:
+        """Keep every other process and thread from setting or deleting meanwhile."""
+        with self._lock:
+            fd = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX)
+                yield
+            finally:
+                os.close(fd)
+
+    def deleting(self) -> None:
+        """Note that something is about to be deleted, so that readers look for it."""
+        self._file.head[layout.AT_DELETIONS] += 1
+
+    def close(self) -> None:
+        """Give the lease back; what was counted stays."""
+        with self._lock:
+            for sibling in self._siblings.values():
+                sibling.close()
+            self._siblings.clear()
+            if self._fd >= 0:
+                os.close(self._fd)
+                self._fd = -1
+
+
+def _unread(number: int, problem: str) -> Part:
+    return Part(number, 0, 0, False, False, 0, (), problem)
+
+
+def _lease(folder: Path) -> tuple[int, int, SlotFile]:
+    """Lease a slot whose file can be used; garbage is moved aside, a newer version left alone."""
+    for number in range(lease.MOST):
+        path = folder / f"slot-{number}"
+        for _ in range(2):
+            fd = lease.claim(path)
+            if fd is None:
+                break
+            try:
+                return number, fd, SlotFile(fd)
+            except StoreError as error:
+                os.close(fd)
+                if "format" in str(error):
+                    break
+                with suppress(FileNotFoundError):
+                    path.replace(folder / f"damaged-{number}")
+            except BaseException:
+                os.close(fd)
+                raise
+    raise StoreError(f"all of the {lease.MOST} slots in {folder} are taken")
+
+
+def fold(node: Node) -> None:
+    """Let a new process go on with a word of the one that had the slot before.
+
+    A counter goes on; its base remembers from where, so that each process's own share can be
+    told. A gauge begins anew, and its base keeps what the rule wants of the dead.
+    """
+    spec, ints, base = node.spec, node.ints, node.base_at
+    if spec.mode is None:
+        for word in range(spec.width if spec.kind != "ring" else 0):
+            ints[base + word] = ints[node.at + word]  # the bits of a float as well
+        return
+    if spec.kind not in ("int", "float"):
+        return
+    words: Any = node.floats if spec.kind == "float" else ints
+    stamp = ints[node.stamp_at]
+    if stamp < 0:
+        return
+    if spec.mode == "sum":
+        words[base] += words[node.at]
+        ints[base + 1] = max(ints[base + 1], stamp, 1)
+    elif spec.mode != "livesum" and stamp > 0:
+        words[base] = _kept(spec.mode, words[node.at], words[base], ints[base + 1])
+        ints[base + 1] = stamp
+    ints[node.at] = 0
+    ints[node.stamp_at] = 0
+
+
+def _kept(mode: str, value: float, base: float, base_stamp: int) -> float:
+    if not base_stamp or mode == "mostrecent":
+        return value
+    return max(value, base) if mode == "max" else min(value, base)

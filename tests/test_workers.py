@@ -1,0 +1,216 @@
+"""Counters that stay true: real gunicorns, workers that die, and what a client got."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import signal
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from apps import SHOP, TOKEN
+from servers import Gunicorn, running, wait_until
+
+Start = Callable[..., Gunicorn]
+KINDS = {
+    "sync": ("-w", "3"),
+    "gthread": ("-w", "3", "-k", "gthread", "--threads", "4"),
+    "gevent": ("-w", "3", "-k", "gevent"),
+    "preload": ("-w", "3", "--preload"),
+    "gevent-preload": ("-w", "3", "-k", "gevent", "--preload"),
+}
+
+
+def variables(server: Gunicorn, query: str = "") -> Any:
+    answer = server.get(f"/debug/vars{query}", headers=TOKEN)
+    assert answer.status == 200, answer.text
+    return answer.json()
+
+
+def codes(server: Gunicorn) -> dict[str, int]:
+    found: dict[str, int] = variables(server)["http/responseCodeCount"]
+    return found
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_worker_tells_the_figures_of_all(gunicorn: Start, kind: str) -> None:
+    server = gunicorn(SHOP, *KINDS[kind])
+    for _ in range(60):
+        assert server.get("/").status == 200
+    server.get("/fail")
+
+    reads = [variables(server) for _ in range(20)]
+
+    for read in reads:
+        assert read["shop/orders"] == 60
+        assert read["shop/orderStatus"] == {"paid": 60}
+        assert read["http/responseCodeCount"] == {"200": 60, "500": 1}
+        assert read["http/exceptionCount"] == {"ValueError": 1}
+        assert read["http/requestsInFlight"] == 0
+        assert read["shop/where"] == "here"
+        assert sorted(map(int, read["workers"])) == sorted(server.worker_pids())
+        assert read["shop/pid"] == sum(server.worker_pids())
+
+
+@pytest.mark.parametrize("kind", ["sync", "gthread", "preload"])
+def test_totals_cover_what_clients_got_while_workers_are_killed(
+    gunicorn: Start, kind: str
+) -> None:
+    server = gunicorn(SHOP, *KINDS[kind], "--max-requests", "150")
+    got, done = [0] * 4, threading.Event()
+
+    def client(number: int) -> None:
+        for _ in range(400):
+            try:
+                if server.get("/").status == 200:
+                    got[number] += 1
+            except OSError:
+                continue  # the worker was killed with the request in its hands
+
+    clients = [threading.Thread(target=client, args=(n,)) for n in range(len(got))]
+    for thread in clients:
+        thread.start()
+    killer = threading.Thread(target=kill_at_random, args=(server, done))
+    killer.start()
+    falls, last = [], 0
+    while any(thread.is_alive() for thread in clients):
+        try:
+            now = codes(server).get("200", 0)
+        except OSError:
+            continue
+        if now < last:
+            falls.append((last, now))
+        last = now
+    done.set()
+    for thread in [*clients, killer]:
+        thread.join()
+
+    assert falls == []
+    assert sum(got) > 1000
+    assert codes(server)["200"] >= sum(got)
+    wait_until(lambda: len(server.worker_pids()) == 3, what="three workers")
+    assert len({str(codes(server)) for _ in range(20)}) == 1
+
+
+def kill_at_random(server: Gunicorn, done: threading.Event) -> None:
+    chance = random.Random(7)
+    while not done.wait(0.3):
+        pids = server.worker_pids()
+        if pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(chance.choice(pids), signal.SIGKILL)
+
+
+@pytest.mark.parametrize("how", [signal.SIGHUP, signal.SIGTTIN, signal.SIGTTOU])
+def test_totals_outlive_a_signal_to_the_arbiter(gunicorn: Start, how: signal.Signals) -> None:
+    server = gunicorn(SHOP, "-w", "3")
+    for _ in range(30):
+        server.get("/")
+    before = set(server.worker_pids())
+    server.signal(how)
+    wait_until(lambda: set(server.worker_pids()) != before, what="other workers")
+    server.get("/")
+
+    assert variables(server)["shop/orders"] == 31
+    wait_until(
+        lambda: sorted(map(int, variables(server)["workers"])) == sorted(server.worker_pids()),
+        what="the workers that there are",
+    )
+
+
+def test_a_worker_timeout_loses_nothing(gunicorn: Start) -> None:
+    server = gunicorn(SHOP, "-w", "2", "--timeout", "2")
+    server.get("/")
+    with server.connect() as stuck:
+        stuck.sendall(b"GET /slow HTTP/1.1\r\nHost: shop\r\n\r\n")
+        wait_until(lambda: variables(server)["http/requestsInFlight"] == 1, what="it to hang")
+        server.wait_for_log("WORKER TIMEOUT")
+    wait_until(lambda: variables(server)["http/requestsInFlight"] == 0, what="it to be gone")
+
+    assert variables(server)["shop/orders"] == 1
+
+
+def test_two_gunicorns_never_mix(gunicorn: Start) -> None:
+    one, other = gunicorn(SHOP, "-w", "2"), gunicorn(SHOP, "-w", "2")
+    one.get("/")
+
+    assert variables(one)["shop/orders"] == 1
+    assert variables(other)["shop/orders"] == 0
+
+
+def test_usr2_goes_on_counting_where_the_old_arbiter_was(gunicorn: Start) -> None:
+    server = gunicorn(SHOP, "-w", "2")
+    for _ in range(10):
+        server.get("/")
+    old = server.arbiter_pid
+    mark = len(server.log)
+    server.signal(signal.SIGUSR2)
+    server.wait_for_log("Listening at", since=mark)
+    wait_until(lambda: server.log[mark:].count("Booting worker") >= 2, what="new workers")
+    server.signal(signal.SIGTERM)
+    wait_until(lambda: not running(old), what="the old arbiter to go")
+
+    assert variables(server)["shop/orders"] == 10
+
+
+def test_a_forked_child_that_never_execs_is_counted(gunicorn: Start) -> None:
+    server = gunicorn(SHOP, "-w", "2")
+    for _ in range(5):
+        assert server.get("/fork").text == "forked"
+
+    assert variables(server)["shop/orders"] == 5
+
+
+def test_one_worker_tells_its_own_share(gunicorn: Start) -> None:
+    server = gunicorn(SHOP, "-w", "3")
+    for _ in range(50):
+        server.get("/")
+    shares = [variables(server, f"?worker={pid}") for pid in server.worker_pids()]
+
+    assert sum(share["shop/orders"] for share in shares) == 50
+    assert {share["process"]["pid"] for share in shares} == set(server.worker_pids())
+    assert server.get("/debug/vars?worker=1", headers=TOKEN).status == 404
+
+
+def test_the_share_of_a_worker_leaves_out_its_predecessor(gunicorn: Start) -> None:
+    server = gunicorn(SHOP, "-w", "1")
+    for _ in range(5):
+        server.get("/")
+    (dead,) = server.worker_pids()
+    server.kill_worker(dead)
+    wait_until(lambda: [p for p in server.worker_pids() if p != dead], what="a new worker")
+    server.get("/")
+    (pid,) = server.worker_pids()
+
+    assert variables(server)["shop/orders"] == 6
+    assert variables(server, f"?worker={pid}")["shop/orders"] == 1
+
+
+def test_a_busy_worker_answers_the_others(gunicorn: Start) -> None:
+    server = gunicorn(SHOP, "-w", "2")
+    with server.connect() as busy:
+        busy.sendall(b"GET /slow HTTP/1.1\r\nHost: shop\r\n\r\n")
+        wait_until(lambda: variables(server)["http/requestsInFlight"] == 1, what="it to hang")
+        read = server.get("/debug/vars", headers=TOKEN)
+
+    assert read.json()["shop/pid"] == sum(server.worker_pids())
+    assert "X-Expvar-Missing" not in read.headers
+
+
+def test_a_stopped_worker_is_named_and_waited_for_one_second(gunicorn: Start) -> None:
+    server = gunicorn(SHOP, "-w", "2", "--timeout", "0")
+    halted = int(server.get("/pid").text)
+    os.kill(halted, signal.SIGSTOP)
+    try:
+        began = time.monotonic()
+        read = server.get("/debug/vars", headers=TOKEN)
+        took = time.monotonic() - began
+    finally:
+        os.kill(halted, signal.SIGCONT)
+
+    assert read.headers["X-Expvar-Missing"] == str(halted)
+    assert took < 10
