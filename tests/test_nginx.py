@@ -12,13 +12,19 @@ CLOSED = SHOP.replace('app.config["EXPVAR_TOKEN"] = "a-token-of-the-tests-012345
 DEBUG = CLOSED.replace('app = Flask("shop")\n', 'app = Flask("shop")\napp.debug = True\n')
 
 
+def address(server: Gunicorn) -> str:
+    """Return where *server* listens, as proxy_pass wants it."""
+    host, port = server.address  # type: ignore[misc]  # bound to a port
+    return f"{host}:{port}"
+
+
 @pytest.mark.parametrize("source", [CLOSED, DEBUG], ids=["plain", "debug mode"])
 @pytest.mark.parametrize("path", ["/debug/", "/debug/vars", "/debug/none", "/debug/static/x.css"])
 def test_a_bare_proxy_pass_lets_nobody_in(
     gunicorn: Callable[..., Gunicorn], nginx: Callable[..., Nginx], source: str, path: str
 ) -> None:
     upstream = gunicorn(source, "-w", "2", "-b", "127.0.0.1:0")
-    front = nginx(upstream)
+    front = nginx(address(upstream))
 
     for host in ("app.example.com", "localhost", "127.0.0.1"):
         answer = front.get(path, headers={"Host": host})
@@ -32,7 +38,7 @@ def test_a_bare_proxy_pass_lets_nobody_in(
 def test_the_token_opens_it_through_the_proxy(
     gunicorn: Callable[..., Gunicorn], nginx: Callable[..., Nginx]
 ) -> None:
-    front = nginx(gunicorn(SHOP, "-w", "2", "-b", "127.0.0.1:0"))
+    front = nginx(address(gunicorn(SHOP, "-w", "2", "-b", "127.0.0.1:0")))
 
     assert front.get("/debug/vars").status == 401
     wrong = {"Authorization": "Bearer wrong-wrong-wrong-wrong"}

@@ -152,7 +152,7 @@ def test_cmdline_hides_secrets(client: FlaskClient, monkeypatch: pytest.MonkeyPa
 
 
 def test_looking_changes_nothing(client: FlaskClient) -> None:
-    client.get("/hello")
+    client.get("/hello").close()
     reads = [strict(client.get("/debug/vars", headers=OPEN).text) for _ in range(3)]
     client.get("/debug/none")
 

@@ -15,6 +15,15 @@ from ..variables.runtime import runtime
 from ..workers.membership import membership
 
 
+def join_alone(registry: Registry) -> None:
+    """Let *registry* share if no blueprint has seen to it: the environment's settings are used.
+
+    :raises SettingError: if one of them is wrong.
+    """
+    if membership(registry).member is None:
+        join(registry, {})
+
+
 def join(registry: Registry, config: Mapping[str, Any]) -> Settings:
     """Let *registry* share as *config* and the environment say; return the settings.
 

@@ -39,7 +39,10 @@ class Gunicorn(Server):
     ) -> None:
         super().__init__(folder)
         self.pidfile = folder / "pid"
-        command = [sys.executable, "-m", "gunicorn", "--pid", str(self.pidfile)]
+        # Its script, as people start it: after USR2 "python -m gunicorn" would run as a file in
+        # gunicorn's own folder, whose http package hides that of the standard library.
+        script = Path(sys.executable).with_name("gunicorn")
+        command = [str(script), "--pid", str(self.pidfile)]
         # A daemon gives up the streams it inherits, so the log is named too; both only append.
         command += ["--error-logfile", str(self.log_path)]
         if not any(re.match(r"-b|--bind", arg) for arg in args):

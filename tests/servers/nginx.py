@@ -38,8 +38,9 @@ class Nginx(Server):
             for _ in range(5):
                 self.address = ("127.0.0.1", free_port())
                 self._write_config(server.replace("UPSTREAM", upstream))
+                before = len(self.log)
                 self.launch(command, os.environ)
-                if self._wait_ready():
+                if self._wait_ready(before):
                     return
                 self.stop()
             raise AssertionError(f"nginx found no free port:\n{self.log}")
@@ -75,9 +76,7 @@ http {{
 """
         )
 
-    def _wait_ready(self) -> bool:
-        before = len(self.log)
-
+    def _wait_ready(self, before: int) -> bool:
         def started() -> str:
             if "Address already in use" in self.log[before:]:
                 return "taken"

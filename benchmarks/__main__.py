@@ -1,0 +1,55 @@
+"""Print the table: ``python -m benchmarks [--quick]``."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+import time
+from importlib.metadata import PackageNotFoundError, version
+
+from . import comparisons
+from .contest import pin
+from .table import summary, table
+
+NAMES = (
+    "flask_expvar", "Flask", "Werkzeug", "prometheus_client", "prometheus-flask-exporter",
+    "opentelemetry-sdk", "opentelemetry-instrumentation-flask",
+)  # fmt: skip
+
+
+def versions() -> str:
+    """Return what is compared, on what."""
+    return "\n".join((
+        f"{platform.python_implementation()} {platform.python_version()} on {platform.system()}"
+        f" {platform.machine()}, {os.cpu_count()} CPUs",
+        *(f"{name} {_version(name)}" for name in NAMES),
+    ))  # fmt: skip
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "(from the checkout)"
+
+
+def main() -> None:
+    """Compare all, print the table. A missed target is told, and is no failure."""
+    began = time.monotonic()
+    quick = "--quick" in sys.argv[1:]
+    restarts = 50 if quick else 1000
+    pin()
+    print(versions(), end="\n\n", flush=True)
+    rows = comparisons.counting(10 if quick else 60)
+    rows += comparisons.requesting(10 if quick else 60)
+    rows += comparisons.reading(5 if quick else 25, restarts)
+    more, files = comparisons.memory(restarts)
+    rows += more
+    print(table(rows), files, sep="\n\n", end="\n\n")
+    print(f"Medians of shuffled rounds on one CPU; {time.monotonic() - began:.0f} s")
+    print(summary(rows))
+
+
+if __name__ == "__main__":
+    main()

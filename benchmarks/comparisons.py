@@ -1,0 +1,151 @@
+"""The comparisons, each of which returns rows of the table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from .contest import Contender, contest
+from .table import Row
+
+PEER_DIR = "PROMETHEUS_MULTIPROC_DIR"
+
+
+@contextmanager
+def folder() -> Iterator[Path]:
+    """Give a new folder in memory, as the shared one is under gunicorn, to ours and peers alike."""
+    memory = Path("/dev/shm")
+    with TemporaryDirectory(dir=memory if memory.is_dir() else None) as path:
+        yield Path(path)
+
+
+def counting(rounds: int) -> list[Row]:
+    """Compare one addition."""
+    with folder() as ours, folder() as theirs:
+        contender = Contender("counting", ours, **{PEER_DIR: str(theirs)})
+        found = contest({"all": contender}, rounds)["all"]
+        contender.close()
+    return [
+        Row("Int.add : bare lock and mmap", found["Int.add"], found["bare"], "ns", 1.2),
+        Row("Int.add : prometheus inc, multiprocess", found["Int.add"], found["inc"], "ns", 0.4),
+        Row(
+            "Map.add : prometheus labels().inc(), multiprocess",
+            found["Map.add"], found["labels.inc"], "ns", 0.25,
+        ),
+    ]  # fmt: skip
+
+
+def requesting(rounds: int) -> list[Row]:
+    """Compare what is added to a request."""
+    with folder() as ours, folder() as theirs:
+        contenders = {
+            "ours": Contender("requesting", "expvar", FLASK_EXPVAR_DIR=str(ours)),
+            "single": Contender("requesting", "exporter"),
+            "multi": Contender("requesting", "exporter", **{PEER_DIR: str(theirs)}),
+            "otel": Contender("requesting", "opentelemetry"),
+        }
+        found = contest(contenders, rounds)
+        for contender in contenders.values():
+            contender.close()
+    added = {name: samples["added"] for name, samples in found.items()}
+    plain = found["ours"]["plain"]
+    return [
+        Row("added to a request : prometheus-flask-exporter, multiprocess",
+            added["ours"], added["multi"], "µs", 1 / 3),
+        Row("added to a request : prometheus-flask-exporter, one process",
+            added["ours"], added["single"], "µs", 1 / 3),
+        Row("added to a request : OpenTelemetry traces and metrics",
+            added["ours"], added["otel"], "µs", 1 / 15),
+        Row("added to a request : the plain request itself", added["ours"], plain, "µs"),
+    ]  # fmt: skip
+
+
+class Server:
+    """A folder with a reader and other workers beside it."""
+
+    def __init__(self, path: Path, series: int, workers: int) -> None:
+        self.farm = Contender("workers", path, series)
+        self.farm.ask(f"start {workers - 1}")
+        self.reader = Contender("reading", path, series)
+        told = self.reader.ask("check")
+        expected = {"series": series, "live": workers, "slots": workers, "sum": workers}
+        assert told == expected, told
+
+    def close(self) -> None:
+        """End all processes."""
+        self.reader.close()
+        self.farm.close()
+
+
+def reading(rounds: int, restarts: int) -> list[Row]:
+    """Compare one read of the page, before and after deaths and restarts."""
+    with ExitStack() as stack:
+        eight, few, many, old = (
+            Server(stack.enter_context(folder()), series, workers)
+            for series, workers in ((1000, 8), (1000, 2), (10_000, 8), (1000, 8))
+        )
+        theirs = stack.enter_context(folder())
+        peer = Contender("peer_reading", 1000, 8, **{PEER_DIR: str(theirs)})
+        old.farm.ask(f"restart {restarts}")
+        contenders = {
+            "ours": eight.reader, "few": few.reader, "many": many.reader,
+            "restarted": old.reader, "peer": peer,
+        }  # fmt: skip
+        found = contest(contenders, rounds)
+        eight.farm.ask("stop 7")
+        alone = contest({"dead": eight.reader, "peer": peer}, rounds)
+        told = [eight.reader.ask("check"), old.reader.ask("check")]
+        assert [each["sum"] for each in told] == [8, 8 + restarts], told
+        for each in (eight, few, many, old):
+            each.close()
+        peer.close()
+    ours, theirs_ms, dead = found["ours"], found["peer"]["page"], alone["dead"]
+    versus = "prometheus generate_latest, multiprocess"
+    live, gone = "/debug/vars, 1,000 series, 8 live", "/debug/vars, 1,000 series, 1 live of 8"
+    return [
+        Row(f"{live} : {versus}", ours["page"], theirs_ms, "ms", 1 / 20),
+        Row("… the whole request", ours["request"], theirs_ms, "ms", 1 / 20),
+        Row("… first read in a second", ours["cold"], theirs_ms, "ms", 1 / 20),
+        Row("… first read in a second, the whole request", ours["cold request"], theirs_ms,
+            "ms", 1 / 20),
+        Row(f"{gone} : {versus}", dead["page"], alone["peer"]["page"], "ms", 1 / 20),
+        Row("… first read in a second, the whole request", dead["cold request"],
+            alone["peer"]["page"], "ms", 1 / 20),
+        Row(f"after {restarts:,} restarts : {versus}", found["restarted"]["page"], theirs_ms,
+            "ms", 1 / 20),
+        Row(f"after {restarts:,} restarts : before", found["restarted"]["page"], ours["page"],
+            "ms", 1.15),
+        Row("10,000 series : 1,000", found["many"]["page"], ours["page"], "ms", 11),
+        Row("8 live workers : 2", ours["page"], found["few"]["page"], "ms", 4),
+        Row("8 live workers : 2, first read in a second", ours["cold"], found["few"]["cold"],
+            "ms", 4.4),
+    ]  # fmt: skip
+
+
+def memory(restarts: int) -> tuple[list[Row], str]:
+    """Compare the files of 8 workers with those after restarts; list them."""
+    with folder() as path:
+        farm = Contender("workers", path, 1000)
+        farm.ask("start 8")
+        before = sizes(path)
+        farm.ask(f"restart {restarts}")
+        after = sizes(path)
+        farm.close()
+    rows = [
+        Row(f"files of 8 workers after {restarts:,} restarts : before", len(after), len(before),
+            "", 1),
+        Row("… KiB", sum(after.values()) / 1024, sum(before.values()) / 1024, "KiB", 1),
+    ]  # fmt: skip
+    kinds: dict[tuple[str, int], int] = {}
+    for name, size in after.items():
+        key = (name.partition("-")[0], size)
+        kinds[key] = kinds.get(key, 0) + 1
+    told = ", ".join(f"{n} × {name} of {size:,} bytes" for (name, size), n in kinds.items())
+    return rows, f"Files of 8 workers with 1,000 series after {restarts:,} restarts: {told}"
+
+
+def sizes(path: Path) -> dict[str, int]:
+    """Return the size of each file in the folder *path*."""
+    return {each.name: each.stat().st_size for each in sorted(path.iterdir())}

@@ -1,0 +1,413 @@
+"""Exchange: one request and its response, from the call of the application to the closed body."""
+
+from __future__ import annotations
+
+import io
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Iterator
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, Protocol
+
+from ..variables.histogram import Histogram
+from ..variables.kinds import Int, Var
+from ..variables.namespace import Map
+from ..variables.registry import Registry
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+#: Where an application finds the exchange that it is part of.
+KEY = "expvar.request"
+#: Where an application may say, before the first byte, under which route it files the request.
+ROUTE_KEY = "expvar.route"
+NO_ROUTE = "(no route)"
+
+
+class Recorder(Protocol):
+    """What an exchange needs of its middleware: variables, and ways to find their children."""
+
+    registry: Registry
+    clock: Callable[[], float]
+    late: Any
+    exceptions: Map
+    totals: Map
+    firsts: Map
+    in_flight: Int
+    received: Int
+    sent: Int
+    # Look-ups of what is there already, in C: None for a key that is new.
+    known_method: Callable[[Any], Var | None]
+    known_code: Callable[[Any], Var | None]
+    known_first: Callable[[Any], Var | None]
+    known_total: Callable[[Any], Var | None]
+
+    def method(self, method: object) -> Int:
+        """Return the counter of a request method."""
+
+    def code(self, status: object) -> Int:
+        """Return the counter of a status as an application gave it."""
+
+    def histogram(self, histograms: Map, route: object) -> Histogram:
+        """Return the histogram of *route*."""
+
+    def lost(self, var: Var, error: Exception) -> None:
+        """Note that something could not be counted in *var*."""
+
+
+class Exchange:
+    """What the middleware knows of one request; its :meth:`__iter__` is the response's body.
+
+    One object for everything, because each further one costs a request 0.2 µs. It reads the
+    words of the variables while it holds the registry's lock, so it counts right while they
+    move, and it makes no call in there: a signal handler that counts would wait for itself.
+
+    :param recorder: the middleware.
+    """
+
+    __slots__ = (
+        "_began", "_body", "_environ", "_error", "_headers", "_lock", "_method", "_open",
+        "_read", "_recorder", "_route", "_sent", "_start_response", "_status", "_waiting",
+        "_write", "parent",
+    )  # fmt: skip
+
+    def __init__(
+        self, recorder: Recorder, environ: WSGIEnvironment, start_response: StartResponse
+    ) -> None:
+        self._open = False
+        self._recorder = recorder
+        self._start_response = start_response
+        self._environ = environ
+        self._status: str | None = None
+        self._error: BaseException | None = None
+        self._route: Any = None
+        self._body: Any = ()
+        self._sent = self._read = 0
+        get = environ.get
+        self._method = get("REQUEST_METHOD")
+        # The exchange around this one, of another middleware.
+        self.parent = Exchange.around(environ) if KEY in environ else None
+        environ[KEY] = self
+        length = get("CONTENT_LENGTH")
+        if (length and length != "0") or "HTTP_TRANSFER_ENCODING" in environ:
+            self._count_input(environ)
+        self._waiting = self._open = True
+        gauge = recorder.in_flight
+        self._lock = lock = recorder.registry.lock
+        self._began = recorder.clock()
+        with lock:
+            gauge._ints[gauge._at] += 1
+
+    def _count_input(self, environ: WSGIEnvironment) -> None:
+        stream = environ.get("wsgi.input")
+        if stream is not None:
+            environ["wsgi.input"] = CountedInput(stream, self)
+
+    @staticmethod
+    def around(environ: WSGIEnvironment) -> Exchange | None:
+        """Return the innermost exchange of *environ* that is still open."""
+        found = environ.get(KEY)
+        if not isinstance(found, Exchange):
+            return None
+        while found is not None and not found._open:
+            found = found.parent
+        return found
+
+    def counts_in(self, gauge: Int) -> bool:
+        """Return whether this request is counted as in flight in *gauge*."""
+        return self._open and self._recorder.in_flight is gauge
+
+    # What the application calls
+
+    def start_response(self, status: str, headers: Any, exc_info: Any = None) -> Any:
+        """Begin the response; the status that counts is the last before the first byte.
+
+        With *exc_info* the application says which exception it answers: it is counted.
+        """
+        if exc_info is None:
+            self._write = self._start_response(status, headers)
+        else:
+            self._note(exc_info)
+            self._write = self._start_response(status, headers, exc_info)
+        self._status = status
+        self._headers = headers
+        return self.write
+
+    def _note(self, exc_info: Any) -> None:
+        try:
+            self.fail(exc_info[1])
+        except (TypeError, LookupError):  # the server says what it thinks of it
+            return
+
+    def write(self, data: bytes) -> Any:
+        """Send *data* at once: the other way to give a body."""
+        if self._waiting and data:
+            self._count_first()
+        sent = self._write(data)
+        self._sent += len(data)
+        return sent
+
+    def read(self, n: int) -> None:
+        """Note that the application has read *n* bytes of the request's body."""
+        self._read += n
+
+    def fail(self, error: BaseException) -> None:
+        """Count *error*, once however often it is told in a row."""
+        if self._open and error is not self._error:
+            self._error = error
+            self._recorder.exceptions.add(type(error).__name__)
+
+    def ignore(self) -> None:
+        """Record nothing of this request, here and in the middlewares around."""
+        exchange: Exchange | None = self
+        while exchange is not None:
+            exchange._withdraw()
+            exchange = exchange.parent
+
+    def _withdraw(self) -> None:
+        if self._open:
+            self._open = self._waiting = False
+            gauge = self._recorder.in_flight
+            lock = self._recorder.registry.lock
+            with lock:
+                if lock is self._lock:
+                    gauge._ints[gauge._at] -= 1
+
+    # What the middleware calls
+
+    def answer(self, body: Iterable[bytes]) -> Iterable[bytes]:
+        """Return what the server gets in place of *body*, the application's response."""
+        self._body = body
+        if isinstance(body, (list, tuple)):
+            return self._answer_list(body)
+        wrapper = self._environ.get("wsgi.file_wrapper")
+        if wrapper is not None:
+            try:
+                is_file = isinstance(body, wrapper)
+            except TypeError:  # uWSGI's is a function, whose argument comes back
+                is_file = isinstance(body, io.IOBase)
+            if is_file:
+                return self._answer_file(body)
+        return self
+
+    def _answer_list(self, body: Any) -> Iterable[bytes]:
+        """Keep a list a list: servers ask for its length, and set Content-Length by it."""
+        if self._waiting:
+            self._count_first()
+        try:
+            self._sent += sum(map(len, body))
+        except TypeError:  # no bytes; the server says so
+            self._sent += 0
+        chunks = Chunks(body)
+        chunks.close = self.close
+        return chunks
+
+    def _answer_file(self, body: Any) -> Iterable[bytes]:
+        """Keep the server's own file object, which it sends without reading it (sendfile)."""
+        # The body to be closed later is not the one whose close() comes here.
+        rest = SimpleNamespace()
+        if hasattr(body, "close"):
+            rest.close = body.close
+        try:
+            body.close = self.close
+        except (AttributeError, TypeError):
+            return self
+        self._body = rest
+        if self._waiting:
+            self._count_first()
+        self._sent += self._promised()
+        return body  # type: ignore[no-any-return]
+
+    def _promised(self) -> int:
+        if self._method == "HEAD" or self._status is None:
+            return 0
+        try:
+            lengths = [int(v) for name, v in self._headers if name.lower() == "content-length"]
+            return max(0, *lengths[:1], 0)
+        except (ValueError, TypeError, AttributeError):
+            return 0
+
+    def break_off(self, error: BaseException) -> None:
+        """Note that the application raised *error* instead of giving a body."""
+        self._break(error)
+        self.finish()
+
+    def _break(self, error: BaseException) -> None:
+        self.fail(error)
+        if self._waiting:
+            self._status = "500"  # what the server makes of it
+            self._count_first()
+
+    # What the server calls
+
+    def __iter__(self) -> Iterator[bytes]:
+        # A generator, not __next__: the end of a body is then no exception, which saves 0.3 µs.
+        try:
+            for chunk in self._body:
+                if self._waiting and chunk:
+                    self._count_first()
+                try:
+                    self._sent += len(chunk)
+                except TypeError:  # no bytes; the server says so
+                    self._sent += 0
+                yield chunk
+        except GeneratorExit:  # the server stopped here; it calls close()
+            raise
+        except BaseException as error:
+            self._break(error)
+            raise
+        if self._waiting:
+            self._count_first()
+
+    def close(self) -> None:
+        """Close the application's body and count the rest, both once."""
+        body, self._body = self._body, ()
+        try:
+            close = getattr(body, "close", None)
+            if close is not None:
+                close()
+        except BaseException as error:
+            self._break(error)
+            raise
+        finally:
+            if self._open:
+                self.finish()
+
+    def __del__(self) -> None:
+        """Count the rest where the server never closed the body."""
+        try:
+            if not self._open:
+                return
+            lock = self._recorder.registry.lock
+            # The collector may come while this very thread holds the lock.
+            if lock.acquire(False):
+                lock.release()
+                self.finish()
+            else:
+                self._recorder.late.append(self)
+        except Exception:  # half made, or the interpreter is going down
+            return
+
+    # Counting
+
+    def _count_first(self) -> None:
+        """Count method, code and time to the first byte. Never raises."""
+        self._waiting = False
+        recorder = self._recorder
+        try:
+            seconds = recorder.clock() - self._began
+            self._route = route = _route(self._environ)
+            try:
+                method = recorder.known_method(self._method)
+                code = recorder.known_code(self._status[:3])  # type: ignore[index]  # caught
+                first = recorder.known_first(route)
+            except TypeError:
+                method = code = first = None
+            if type(method) is not Int:
+                method = recorder.method(self._method)
+            if type(code) is not Int:
+                code = recorder.code(self._status)
+            if type(first) is not Histogram:
+                first = recorder.histogram(recorder.firsts, route)
+            bucket = bisect_left(first._bounds, seconds)
+            with recorder.registry.lock:
+                method._ints[method._at] += 1
+                code._ints[code._at] += 1
+                first._floats[first._sum_at] += seconds
+                first._ints[first._at + bucket] += 1
+        except Exception as error:
+            recorder.lost(recorder.firsts, error)
+
+    def finish(self) -> None:
+        """Count what is known at the end, once. Never raises."""
+        if self._waiting:
+            self._count_first()
+        if not self._open:
+            return
+        self._open = False
+        recorder, route = self._recorder, self._route
+        try:
+            seconds = recorder.clock() - self._began
+            try:
+                total = recorder.known_total(route)
+            except TypeError:
+                total = None
+            if type(total) is not Histogram:
+                total = recorder.histogram(recorder.totals, route)
+            bucket = bisect_left(total._bounds, seconds)
+            gauge, received, sent = recorder.in_flight, recorder.received, recorder.sent
+            lock = recorder.registry.lock
+            with lock:
+                # Another lock: this process was forked meanwhile, and its gauge began anew.
+                if lock is self._lock:
+                    gauge._ints[gauge._at] -= 1
+                total._floats[total._sum_at] += seconds
+                total._ints[total._at + bucket] += 1
+                sent._ints[sent._at] += self._sent
+                if self._read:
+                    received._ints[received._at] += self._read
+        except Exception as error:
+            recorder.lost(recorder.totals, error)
+        # The environ holds this object: without the way back no garbage collection is needed.
+        self._environ = {}
+        self._error = None
+
+
+def _route(environ: WSGIEnvironment) -> Any:
+    route = environ.get(ROUTE_KEY)
+    if route is not None:
+        return route
+    # Flask's request; one of Werkzeug alone has no rule, one that matched nothing has None.
+    request = environ.get("werkzeug.request")
+    if request is None:
+        return NO_ROUTE
+    try:
+        return request.url_rule.rule
+    except AttributeError:
+        return NO_ROUTE
+
+
+class Chunks(list[bytes]):
+    """A body that is a list, with a close()."""
+
+    __slots__ = ("close",)
+
+    close: Callable[[], None]
+
+
+class CountedInput:
+    """A request body that tells its exchange what is read of it; the rest is the stream's own."""
+
+    __slots__ = ("_exchange", "_stream")
+
+    def __init__(self, stream: Any, exchange: Exchange) -> None:
+        self._stream = stream
+        self._exchange = exchange
+
+    def read(self, *size: Any) -> Any:
+        data = self._stream.read(*size)
+        self._exchange.read(len(data))
+        return data
+
+    def readline(self, *size: Any) -> Any:
+        line = self._stream.readline(*size)
+        self._exchange.read(len(line))
+        return line
+
+    def readlines(self, *hint: Any) -> Any:
+        lines = self._stream.readlines(*hint)
+        self._exchange.read(sum(map(len, lines)))
+        return lines
+
+    def __iter__(self) -> Iterator[Any]:
+        for line in self._stream:
+            self._exchange.read(len(line))
+            yield line
+
+    def _readinto(self, buffer: Any) -> Any:
+        size = self._stream.readinto(buffer)
+        self._exchange.read(size or 0)
+        return size
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._stream, name)
+        return self._readinto if name == "readinto" else found

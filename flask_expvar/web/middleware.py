@@ -1,0 +1,181 @@
+"""ExpvarMiddleware: counts and times every request of a WSGI application."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import TYPE_CHECKING
+
+from ..variables import registry as registries
+from ..variables.histogram import Histogram
+from ..variables.kinds import Int, Var
+from ..variables.namespace import Map
+from ..variables.registry import Registry
+from . import failures
+from .exchange import KEY, Exchange
+from .joining import join_alone
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+#: The methods of RFC 9110, and PATCH of RFC 5789.
+METHODS = frozenset(
+    ("GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH")
+)
+#: How much of an unknown method is shown: a scanner's may be as long as a page.
+LONGEST_METHOD = 6
+MOST_METHODS = 100
+#: The code of a response whose status does not begin with three digits, and of one without.
+ODD_STATUS, NO_STATUS = "(odd)", "(none)"
+
+_log = logging.getLogger("flask_expvar")
+
+
+class ExpvarMiddleware:
+    """Wrap *app* and record its requests, in variables below *prefix*.
+
+    ======================  =============================================================
+    ``requestCount``        method → requests; ``unknown<METHOD>`` for unknown ones
+    ``responseCodeCount``   code → responses
+    ``exceptionCount``      class name, without its module → exceptions that no handler took
+    ``requestsInFlight``    requests whose response body is not closed yet
+    ``requestSeconds``      route → histogram of the seconds until the body was closed
+    ``firstByteSeconds``    route → histogram of the seconds until the first byte was there
+    ``requestBytes``        what the application has read of request bodies
+    ``responseBytes``       what it has given as response bodies
+    ======================  =============================================================
+
+    The route is ``environ["expvar.route"]`` if the application has set it, else Flask's URL
+    rule, else ``(no route)``; never the path. Method, code and time to the first byte are
+    counted before the server gets that byte: a client that has an answer is always counted.
+
+    Any WSGI application will do, and the server keeps what it optimises for: lists stay lists,
+    and results of ``wsgi.file_wrapper`` stay what they are. Recording never raises; what could
+    not be counted is counted in ``expvar/dropped``. Wrapped twice with the same variables, a
+    request is counted once.
+
+    :param registry: where the variables are declared; the default registry if None.
+    :param clock: seconds that only grow.
+    :param attach: called once, before the first request is counted; makes the workers share,
+        unless a blueprint has, if not given.
+    :raises NameTakenError: if one of the names is something else already.
+    """
+
+    def __init__(
+        self,
+        app: WSGIApplication,
+        *,
+        registry: Registry | None = None,
+        prefix: str = "http",
+        clock: Callable[[], float] = time.perf_counter,
+        attach: Callable[[], None] | None = None,
+    ) -> None:
+        self._app = app
+        self._begun = False
+        self.registry = registry = registries.default_registry if registry is None else registry
+        self._attach = attach if attach is not None else partial(join_alone, registry)
+        self.clock = clock
+        self.methods = registry.new_map(
+            f"{prefix}/requestCount", "method", "requests by method", max_keys=MOST_METHODS
+        )
+        self.codes = registry.new_map(
+            f"{prefix}/responseCodeCount", "code", "responses by status code"
+        )
+        self.exceptions = registry.new_map(
+            f"{prefix}/exceptionCount", "exception", "unhandled exceptions by class"
+        )
+        self.in_flight = registry.new_int(
+            f"{prefix}/requestsInFlight",
+            "requests whose response body is not closed yet",
+            multiprocess_mode="livesum",
+        )
+        self.totals = registry.new_map(
+            f"{prefix}/requestSeconds", "route", "seconds until the response body was closed"
+        )
+        self.firsts = registry.new_map(
+            f"{prefix}/firstByteSeconds", "route", "seconds until the first byte of the response"
+        )
+        self.received = registry.new_int(
+            f"{prefix}/requestBytes", "bytes that were read of request bodies"
+        )
+        self.sent = registry.new_int(f"{prefix}/responseBytes", "bytes of response bodies")
+        self.known_method = self.methods._vars.get
+        self.known_code = self.codes._vars.get
+        self.known_first = self.firsts._vars.get
+        self.known_total = self.totals._vars.get
+        #: Exchanges that the garbage collector found at a moment when they could not count.
+        self.late: deque[Exchange] = deque()
+        failures.watch()
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Answer a request as the application does."""
+        if not self._begun or self.late:
+            self._prepare()
+        if KEY in environ and self._is_counted(environ):
+            return self._app(environ, start_response)
+        exchange = Exchange(self, environ, start_response)
+        try:
+            body = self._app(environ, exchange.start_response)
+        except BaseException as error:
+            exchange.break_off(error)
+            raise
+        return exchange.answer(body)
+
+    def _prepare(self) -> None:
+        if not self._begun:
+            self._begun = True
+            failures.watch()
+            try:
+                self._attach()
+            except Exception:
+                _log.warning("workers could not be joined; each counts alone", exc_info=True)
+        while self.late:
+            self.late.popleft().finish()
+
+    def _is_counted(self, environ: WSGIEnvironment) -> bool:
+        outer = Exchange.around(environ)
+        while outer is not None:
+            if outer.counts_in(self.in_flight):
+                return True
+            outer = outer.parent
+        return False
+
+    # What an exchange calls when a key is new, or not there to stay
+
+    def method(self, method: object) -> Int:
+        """Return the counter of a request method."""
+        key = str(method)
+        return self._child(self.methods, key if key in METHODS else f"unknown{key[:LONGEST_METHOD]}")
+
+    def code(self, status: object) -> Int:
+        """Return the counter of a status as an application gave it."""
+        key = status[:3] if isinstance(status, str) else ""
+        if not (len(key) == 3 and key.isascii() and key.isdigit()):
+            key = NO_STATUS if status is None else ODD_STATUS
+        return self._child(self.codes, key)
+
+    def _child(self, counters: Map, key: str) -> Int:
+        try:
+            found = counters.new_int(key)
+            if type(found) is Int:
+                return found
+            raise TypeError(f"{key!r} is a {found.kind}")
+        except Exception as error:
+            self.lost(counters, error)
+            return Int()
+
+    def histogram(self, histograms: Map, route: object) -> Histogram:
+        """Return the histogram of *route*; what cannot be one counts nowhere."""
+        try:
+            return histograms.new_histogram(route)  # type: ignore[arg-type]  # made text there
+        except Exception as error:
+            self.lost(histograms, error)
+            return Histogram()
+
+    def lost(self, var: Var, error: Exception) -> None:
+        """Note that something could not be counted in *var*. Never raises."""
+        self.registry.drop(1, var, error)
+
