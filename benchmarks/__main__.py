@@ -6,11 +6,12 @@ import os
 import platform
 import sys
 import time
+import traceback
 from importlib.metadata import PackageNotFoundError, version
 
 from . import comparisons
 from .contest import pin
-from .table import summary, table
+from .table import Row, summary, table
 
 NAMES = (
     "flask_expvar", "Flask", "Werkzeug", "prometheus_client", "prometheus-flask-exporter",
@@ -41,12 +42,18 @@ def main() -> None:
     restarts = 50 if quick else 1000
     pin()
     print(versions(), end="\n\n", flush=True)
-    rows = comparisons.counting(10 if quick else 60)
-    rows += comparisons.requesting(10 if quick else 60)
-    rows += comparisons.reading(5 if quick else 25, restarts)
-    more, files = comparisons.memory(restarts)
-    rows += more
-    print(table(rows), files, sep="\n\n", end="\n\n")
+    rows: list[Row] = []
+    for comparison in (
+        lambda: comparisons.counting(10 if quick else 60),
+        lambda: comparisons.requesting(10 if quick else 60),
+        lambda: comparisons.reading(5 if quick else 25, restarts),
+        lambda: comparisons.memory(restarts),
+    ):
+        try:
+            rows += comparison()
+        except Exception:
+            traceback.print_exc()
+    print(table(rows), end="\n\n")
     print(f"Medians of shuffled rounds on one CPU; {time.monotonic() - began:.0f} s")
     print(summary(rows))
 

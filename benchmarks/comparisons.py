@@ -124,8 +124,8 @@ def reading(rounds: int, restarts: int) -> list[Row]:
     ]  # fmt: skip
 
 
-def memory(restarts: int) -> tuple[list[Row], str]:
-    """Compare the files of 8 workers with those after restarts; list them."""
+def memory(restarts: int) -> list[Row]:
+    """Compare the files of 8 workers before and after restarts."""
     with folder() as path:
         farm = Contender("workers", path, 1000)
         farm.ask("start 8")
@@ -133,17 +133,15 @@ def memory(restarts: int) -> tuple[list[Row], str]:
         farm.ask(f"restart {restarts}")
         after = sizes(path)
         farm.close()
-    rows = [
-        Row(f"files of 8 workers after {restarts:,} restarts : before", len(after), len(before),
-            "", 1),
-        Row("… KiB", sum(after.values()) / 1024, sum(before.values()) / 1024, "KiB", 1),
+    slots = {name: size for name, size in after.items() if name.startswith("slot")}
+    each = f"files of 8 workers, 1,000 series, after {restarts:,} restarts : before"
+    return [
+        Row(each, len(after), len(before), "files", 1),
+        Row("… slots among them", len(slots), 8, "files", 1),
+        Row("… all sizes", sum(after.values()) / 1024, sum(before.values()) / 1024, "KiB", 1),
+        Row("… largest slot : smallest", max(slots.values()) / 1024, min(slots.values()) / 1024,
+            "KiB"),
     ]  # fmt: skip
-    kinds: dict[tuple[str, int], int] = {}
-    for name, size in after.items():
-        key = (name.partition("-")[0], size)
-        kinds[key] = kinds.get(key, 0) + 1
-    told = ", ".join(f"{n} × {name} of {size:,} bytes" for (name, size), n in kinds.items())
-    return rows, f"Files of 8 workers with 1,000 series after {restarts:,} restarts: {told}"
 
 
 def sizes(path: Path) -> dict[str, int]:

@@ -23,7 +23,7 @@ shop:
   collect_memstats: true
   extra_charts:
     - id: orders
-      options: {{name: orders, title: Orders, units: orders, family: shop, context: shop.orders, chart_type: line}}
+      options: {{name: orders, title: Orders, units: orders, family: shop, context: shop.o}}
       lines:
         - {{expvar_key: shop/orders, expvar_type: int, id: orders}}
 """

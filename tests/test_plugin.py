@@ -74,7 +74,7 @@ def test_changes_lists_only_what_changed(
 
     assert changes == {"orders": 2, "status": {"paid": 1}}
     assert changes["idle"] == 0
-    with pytest.raises(KeyError, match="'orders'|orders"):
+    with pytest.raises(KeyError, match="orders"):
         changes["ordres"]
 
 

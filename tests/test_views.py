@@ -100,7 +100,8 @@ def test_vars_is_one_object_with_sorted_keys_a_line_each(
 
     text = client.get("/debug/vars", headers=OPEN).text
 
-    assert text.startswith("{\n") and text.endswith("\n}\n")
+    assert text.startswith("{\n")
+    assert text.endswith("\n}\n")
     names = list(strict(text))
     assert names == sorted(names)
     for line in ('"Z": 1.5,', '"a": {"x": 1},', '"b": 2,', '"bad": null,', '"worse": null'):
@@ -122,9 +123,11 @@ def test_memstats_has_gos_names_and_types(client: FlaskClient) -> None:
     assert len(names) == 32
     assert all(type(stats[name]) is bool for name in booleans)
     for name in names - floats - booleans - lists:
-        assert type(stats[name]) is int and 0 <= stats[name] < 2**63, name
+        assert type(stats[name]) is int, name
+        assert 0 <= stats[name] < 2**63, name
     for name in ("PauseNs", "PauseEnd"):
-        assert len(stats[name]) == 256 and all(type(each) is int for each in stats[name])
+        assert len(stats[name]) == 256
+        assert all(type(each) is int for each in stats[name])
 
 
 def test_a_collection_shows_in_the_ring_where_go_has_it(client: FlaskClient) -> None:
@@ -191,9 +194,7 @@ def test_full_tells_kind_help_and_each_workers_value(
         ("q=" + "x" * 300, 400, "256"),
     ],
 )
-def test_a_bad_parameter_is_named(
-    client: FlaskClient, query: str, status: int, says: str
-) -> None:
+def test_a_bad_parameter_is_named(client: FlaskClient, query: str, status: int, says: str) -> None:
     answer = client.get(f"/debug/vars.json?{query}", headers=OPEN)
 
     assert answer.status_code == status
@@ -237,7 +238,8 @@ def test_links_are_relative_under_any_prefix(prefix: str, script: str) -> None:
         links = re.findall(r'(?:href|src|action)="([^"]*)"', page)
         assert links
         for link in links:
-            assert not link.startswith("/") and ":" not in link, link
+            assert not link.startswith("/"), link
+            assert ":" not in link, link
 
 
 def test_the_prefix_without_a_slash_leads_to_the_one_with(client: FlaskClient) -> None:

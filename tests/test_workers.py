@@ -40,6 +40,11 @@ def all_there(server: Gunicorn) -> bool:
     return there
 
 
+def in_flight(server: Gunicorn) -> int:
+    flying: int = variables(server)["http/requestsInFlight"]
+    return flying
+
+
 def codes(server: Gunicorn) -> dict[str, int]:
     found: dict[str, int] = variables(server)["http/responseCodeCount"]
     return found
@@ -67,9 +72,7 @@ def test_every_worker_tells_the_figures_of_all(gunicorn: Start, kind: str) -> No
 
 
 @pytest.mark.parametrize("kind", ["sync", "gthread", "preload"])
-def test_totals_cover_what_clients_got_while_workers_are_killed(
-    gunicorn: Start, kind: str
-) -> None:
+def test_totals_cover_what_clients_got_while_workers_are_killed(gunicorn: Start, kind: str) -> None:
     server = gunicorn(SHOP, *KINDS[kind], "--max-requests", "150")
     got, done = [0] * 4, threading.Event()
 
@@ -131,9 +134,9 @@ def test_a_worker_timeout_loses_nothing(gunicorn: Start) -> None:
     server.get("/")
     with server.connect() as stuck:
         stuck.sendall(b"GET /slow HTTP/1.1\r\nHost: shop\r\n\r\n")
-        server.wait_until(lambda: variables(server)["http/requestsInFlight"] == 1, what="it to hang")
+        server.wait_until(lambda: in_flight(server) == 1, what="it to hang")
         server.wait_for_log("WORKER TIMEOUT")
-    server.wait_until(lambda: variables(server)["http/requestsInFlight"] == 0, what="it to be gone")
+    server.wait_until(lambda: in_flight(server) == 0, what="it to be gone")
 
     assert variables(server)["shop/orders"] == 1
 
@@ -199,7 +202,7 @@ def test_a_busy_worker_answers_the_others(gunicorn: Start) -> None:
     server = gunicorn(SHOP, "-w", "2")
     with server.connect() as busy:
         busy.sendall(b"GET /slow HTTP/1.1\r\nHost: shop\r\n\r\n")
-        server.wait_until(lambda: variables(server)["http/requestsInFlight"] == 1, what="it to hang")
+        server.wait_until(lambda: in_flight(server) == 1, what="it to hang")
         read = server.get("/debug/vars", headers=TOKEN)
 
     assert read.json()["shop/pid"] == sum(server.worker_pids())

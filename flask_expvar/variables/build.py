@@ -30,7 +30,7 @@ def publish_build_info(
     version = version if version is not None else _installed_version(prefix)
     stamp = _stamp(prefix, source_date)
     into.new_string(f"{prefix}/version", "version of the program").set(version)
-    text = time.strftime("%Y-%m-%d %H:%M:%S +0000", time.gmtime(stamp))
+    text = time.strftime("%Y-%m-%d %H:%M:%S +0000", time.gmtime(stamp)) if stamp else ""
     into.new_string(f"{prefix}/sourceDateStr", "when the source was last changed").set(text)
     into.new_int(
         f"{prefix}/sourceDateTimestamp",

@@ -130,6 +130,8 @@ class Exchange:
             self._write = self._start_response(status, headers, exc_info)
         self._status = status
         self._headers = headers
+        # Now: Flask forgets its request before the body is read.
+        self._route = _route(self._environ)
         return self.write
 
     def _note(self, exc_info: Any) -> None:
@@ -154,6 +156,8 @@ class Exchange:
         """Count *error*, once however often it is told in a row."""
         if self._open and error is not self._error:
             self._error = error
+            if self._route is None:
+                self._route = _route(self._environ)
             self._recorder.exceptions.add(type(error).__name__)
 
     def ignore(self) -> None:
@@ -295,7 +299,9 @@ class Exchange:
         recorder = self._recorder
         try:
             seconds = recorder.clock() - self._began
-            self._route = route = _route(self._environ)
+            # Set late, or found when the response began, or still to be found.
+            route = self._environ.get(ROUTE_KEY) or self._route or _route(self._environ)
+            self._route = route
             try:
                 method = recorder.known_method(self._method)
                 code = recorder.known_code(self._status[:3])  # type: ignore[index]  # caught

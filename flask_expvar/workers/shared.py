@@ -30,7 +30,7 @@ class SharedStore:
     def __init__(self, folder: Path, pid: int, *, worker: bool = True) -> None:
         self.folder = folder
         self.pid = pid
-        self.number, self._fd, file = _lease(folder)
+        self.number, self._fd, self._mapped_fd, file = _lease(folder)
         self._file = file
         self.slot = Slot(file)
         self._started = time.time_ns()
@@ -94,32 +94,39 @@ class SharedStore:
             for sibling in self._siblings.values():
                 sibling.close()
             self._siblings.clear()
-            if self._fd >= 0:
-                os.close(self._fd)
-                self._fd = -1
+            for fd in {self._fd, self._mapped_fd} - {-1}:
+                os.close(fd)
+            self._fd = self._mapped_fd = -1
 
 
 def _unread(number: int, problem: str) -> Part:
     return Part(number, 0, 0, False, False, 0, (), problem)
 
 
-def _lease(folder: Path) -> tuple[int, int, SlotFile]:
-    """Lease a slot whose file can be used; garbage is moved aside, a newer version left alone."""
+def _lease(folder: Path) -> tuple[int, int, int, SlotFile]:
+    """Lease a slot whose file can be used; garbage is moved aside, a newer version left alone.
+
+    The file is opened twice: a mapping keeps its own copy of what it maps, which a forked
+    child inherits and would keep leased.
+    """
     for number in range(lease.MOST):
         path = folder / f"slot-{number}"
         for _ in range(2):
             fd = lease.claim(path)
             if fd is None:
                 break
+            mapped = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
             try:
-                return number, fd, SlotFile(fd)
+                return number, fd, mapped, SlotFile(mapped)
             except StoreError as error:
+                os.close(mapped)
                 os.close(fd)
                 if "format" in str(error):
                     break
                 with suppress(FileNotFoundError):
                     path.replace(folder / f"damaged-{number}")
             except BaseException:
+                os.close(mapped)
                 os.close(fd)
                 raise
     raise StoreError(f"all of the {lease.MOST} slots in {folder} are taken")
