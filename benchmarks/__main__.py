@@ -21,11 +21,9 @@ NAMES = (
 
 def versions() -> str:
     """Return what is compared, on what."""
-    return "\n".join((
-        f"{platform.python_implementation()} {platform.python_version()} on {platform.system()}"
-        f" {platform.machine()}, {os.cpu_count()} CPUs",
-        *(f"{name} {_version(name)}" for name in NAMES),
-    ))  # fmt: skip
+    python = f"{platform.python_implementation()} {platform.python_version()}"
+    machine = f"{platform.system()} {platform.machine()}, {os.cpu_count()} CPUs"
+    return "\n".join([f"{python} on {machine}", *(f"{name} {_version(name)}" for name in NAMES)])
 
 
 def _version(name: str) -> str:

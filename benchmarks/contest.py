@@ -68,7 +68,7 @@ def contest(contenders: dict[str, Contender], rounds: int) -> dict[str, Samples]
 
 
 def serve(questions: dict[str, Callable[..., Any]]) -> None:
-    """Answer the parent's questions until it has no more; the words after the first are passed on."""
+    """Answer the parent's questions until it has no more: a name, then its arguments."""
     for line in sys.stdin:
         name, *arguments = line.split()
         print(json.dumps(questions[name](*arguments)), flush=True)

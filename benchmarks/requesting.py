@@ -26,7 +26,7 @@ def plain() -> Flask:
 
 
 def expvar() -> Flask:
-    """Return it with what the README tells to add; ``FLASK_EXPVAR_DIR`` makes the store a shared one."""
+    """Return it with what the README tells to add; ``FLASK_EXPVAR_DIR`` makes it share."""
     from flask_expvar import ExpvarMiddleware, blueprint, default_registry
     from flask_expvar.workers.shared import SharedStore
 
@@ -56,9 +56,7 @@ def opentelemetry() -> Flask:
 
     app = plain()
     meters = MeterProvider(metric_readers=[InMemoryMetricReader()])
-    FlaskInstrumentor().instrument_app(
-        app, tracer_provider=TracerProvider(), meter_provider=meters
-    )
+    FlaskInstrumentor().instrument_app(app, tracer_provider=TracerProvider(), meter_provider=meters)
     return app
 
 

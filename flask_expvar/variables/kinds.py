@@ -203,7 +203,7 @@ class Number(Var, Generic[N]):
     def value(self) -> N:
         """The value over all workers, as the pages show it; reads the files of the others."""
         if self._home is None:
-            return self._words()[self._at]  # type: ignore[return-value]  # the cast says which
+            return self._words()[self._at]  # type: ignore[no-any-return]  # of one kind or the other
         return self._home.total(self._node)  # type: ignore[no-any-return]
 
 

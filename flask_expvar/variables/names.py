@@ -1,9 +1,10 @@
-"""What variables, labels and rules may be called; checked at declaration, so that every reader can rely on it."""
+"""What variables, labels and rules may be called, checked when they are declared."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from itertools import pairwise
 from math import isfinite
 
 from ..exceptions import BadKindError, BadNameError
@@ -33,7 +34,8 @@ def check_name(name: object) -> str:
     if name[0].isdigit():
         raise BadNameError(name, "it starts with a digit")
     if not _NAME.fullmatch(name):
-        raise BadNameError(name, "it has a character that is not printable ASCII, or a blank at an end")
+        problem = "it has a character that is not printable ASCII, or a blank at an end"
+        raise BadNameError(name, problem)
     if len(name) > LONGEST_NAME:
         raise BadNameError(name, f"it is longer than {LONGEST_NAME} characters")
     return name
@@ -62,7 +64,7 @@ def check_mode(mode: object) -> str | None:
     """
     if mode is not None and mode not in MODES:
         raise BadKindError("multiprocess_mode", mode, f"None for a counter, or {', '.join(MODES)}")
-    return mode  # type: ignore[return-value]  # it is None or a str of MODES
+    return mode
 
 
 def check_buckets(buckets: Sequence[float]) -> tuple[float, ...]:
@@ -79,7 +81,7 @@ def check_buckets(buckets: Sequence[float]) -> tuple[float, ...]:
         bounds = bounds[:-1]  # as prometheus_client's users write it
     if not 1 <= len(bounds) <= 100 or not all(map(isfinite, bounds)):
         raise BadKindError("buckets", buckets, allowed)
-    if any(low >= high for low, high in zip(bounds, bounds[1:])):
+    if any(low >= high for low, high in pairwise(bounds)):
         raise BadKindError("buckets", buckets, allowed)
     return bounds
 

@@ -159,7 +159,7 @@ class Map(Namespace, Var):
     """
 
     kind = "map"
-    __slots__ = ("growth", "_hot", "_max_keys", "_vars")
+    __slots__ = ("_hot", "_max_keys", "_vars", "growth")
 
     def __init__(
         self,

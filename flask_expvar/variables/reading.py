@@ -16,6 +16,8 @@ from .layout import Spec
 from .slot import Node
 
 Key = tuple[tuple[str, ...], tuple[object, ...]]
+#: Tells what this process has declared at a path, if anything.
+Own = Callable[[tuple[str, ...]], Spec | None]
 
 
 @dataclass
@@ -82,10 +84,10 @@ class Sums:
 
     def __init__(self) -> None:
         self.size = 0
-        self._places: dict[int, tuple[memoryview, list[int], list[int]]] = {}
+        self._places: dict[int, tuple[Any, list[int], list[int]]] = {}
         self._groups: list[tuple[range | tuple[int, ...], list[Any]]] = []
 
-    def want(self, words: memoryview, at: int, place: int) -> None:
+    def want(self, words: Any, at: int, place: int) -> None:
         """Add the word *at* of *words* to the sum *place* from now on."""
         _, places, ats = self._places.setdefault(id(words), (words, [], []))
         places.append(place)
@@ -118,7 +120,7 @@ class Sums:
 class Plan:
     """Where everything of one registry stands in a given set of slots."""
 
-    def __init__(self, root: str, parts: Sequence[Part], own: Callable[[tuple[str, ...]], Spec | None]) -> None:
+    def __init__(self, root: str, parts: Sequence[Part], own: Own) -> None:
         self.entries: dict[Key, Entry] = {}
         for at, part in enumerate(parts):
             for node in part.nodes:
@@ -132,7 +134,7 @@ class Plan:
         self.ints.settle()
         self.floats.settle()
 
-    def _entry(self, node: Node, own: Callable[[tuple[str, ...]], Spec | None]) -> Entry:
+    def _entry(self, node: Node, own: Own) -> Entry:
         key = (node.path[1:], node.spec.identity)
         entry = self.entries.get(key)
         if entry is None:
@@ -156,9 +158,7 @@ class Plan:
                 self.floats.want(node.floats, node.at + counts, entry.floats_at)
 
 
-def _one_kind_each(
-    entries: dict[Key, Entry], own: Callable[[tuple[str, ...]], Spec | None]
-) -> list[Entry]:
+def _one_kind_each(entries: dict[Key, Entry], own: Own) -> list[Entry]:
     """Let each path be one thing: what this process declared, else what was declared last."""
     chosen: dict[tuple[str, ...], Entry] = {}
     for (path, identity), entry in entries.items():
@@ -175,7 +175,7 @@ class Totals:
     :param own: what this process has declared at a path, if anything.
     """
 
-    def __init__(self, root: str, own: Callable[[tuple[str, ...]], Spec | None]) -> None:
+    def __init__(self, root: str, own: Own) -> None:
         self._root = root
         self._own = own
         self._plan: tuple[object, Plan] | None = None
@@ -195,8 +195,7 @@ class Totals:
         plan = self._planned(parts)
         ints, floats = plan.ints.read(), plan.floats.read()
         rows = [
-            Row(entry.key[0], entry.spec, entry.value(ints, floats, parts))
-            for entry in plan.order
+            Row(entry.key[0], entry.spec, entry.value(ints, floats, parts)) for entry in plan.order
         ]
         if not any(part.deletions for part in parts):
             return rows
@@ -227,9 +226,7 @@ class Totals:
 
 
 def _same(old: Any, new: list[Any]) -> bool:
-    return len(old) == len(new) and all(
-        a[0] is b[0] and a[1] == b[1] for a, b in zip(old, new)
-    )
+    return len(old) == len(new) and all(a[0] is b[0] and a[1] == b[1] for a, b in zip(old, new))
 
 
 def _at(tree: Any, path: tuple[str, ...]) -> Any:
@@ -294,7 +291,7 @@ def share(node: Node) -> Any:
 
 
 def deleted(nodes: Iterable[tuple[int, Node]], value: Any) -> bool:
-    """Return whether a variable is gone: deleted by the last who touched it, and not counted since."""
+    """Return whether the last who touched a variable deleted it, and none has counted since."""
     last = max((node.ints[node.stamp_at] for _, node in nodes), key=abs, default=0)
     if last >= 0:
         return False

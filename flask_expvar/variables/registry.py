@@ -42,8 +42,17 @@ class Registry(Namespace):
     """
 
     __slots__ = (
-        "__weakref__", "_claims", "_followers", "growth", "_logged", "_root", "_store",
-        "_totals", "_vars", "lock", "name",
+        "__weakref__",
+        "_claims",
+        "_followers",
+        "_logged",
+        "_root",
+        "_store",
+        "_totals",
+        "_vars",
+        "growth",
+        "lock",
+        "name",
     )  # fmt: skip
 
     def __init__(self, name: str = "") -> None:
@@ -64,13 +73,14 @@ class Registry(Namespace):
     # What users call
 
     def unpublish(self, name: str) -> None:
-        """Remove *name* and its count; another may be declared in its place. Unknown names are fine."""
+        """Remove *name* and its count; another may take its place. Unknown names are fine."""
         with self.growth:
             gone = self._vars.pop(name, None)
             if gone is None:
                 return
             self.delete(gone._node)
-            self._claims = {family: owner for family, owner in self._claims.items() if owner != name}
+            for family in names.families(name, gone.kind):
+                self._claims.pop(family, None)
 
     def snapshot(self) -> dict[str, Any]:
         """Return the values of all variables as plain data, sorted by name.
@@ -78,9 +88,7 @@ class Registry(Namespace):
         Numbers are those of all workers; texts and functions are this process's own, and a
         function that raises gives None.
         """
-        return {
-            name: self._own_value(name, value) for name, value in nest(self.rows()).items()
-        }
+        return {name: self._own_value(name, value) for name, value in nest(self.rows()).items()}
 
     def __iter__(self) -> Iterator[str]:
         """Yield the names of this process's variables, sorted."""

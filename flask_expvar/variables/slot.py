@@ -15,7 +15,6 @@ from ..exceptions import StoreError
 from . import layout
 from .layout import GRAIN, Spec
 
-
 Ints: TypeAlias = "memoryview[int]"
 Floats: TypeAlias = "memoryview[float]"
 
@@ -213,7 +212,7 @@ class Slot:
 
     def _new(self, parent: Node | None, spec: Spec) -> Node:
         above = parent.offset if parent else 0
-        # A signal handler that declares a variable while the file grows under it gets private words.
+        # A signal handler that declares a variable while the file grows gets private words.
         if self.file is not None and above is not None and not self._growing:
             self._growing = True
             try:

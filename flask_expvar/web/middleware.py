@@ -7,7 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..variables import registry as registries
 from ..variables.histogram import Histogram
@@ -30,6 +30,9 @@ LONGEST_METHOD = 6
 MOST_METHODS = 100
 #: The code of a response whose status does not begin with three digits, and of one without.
 ODD_STATUS, NO_STATUS = "(odd)", "(none)"
+
+#: Gives the variable under a key, None if there is none; anything may be asked for.
+LookUp = Callable[[Any], Var | None]
 
 _log = logging.getLogger("flask_expvar")
 
@@ -102,10 +105,10 @@ class ExpvarMiddleware:
             f"{prefix}/requestBytes", "bytes that were read of request bodies"
         )
         self.sent = registry.new_int(f"{prefix}/responseBytes", "bytes of response bodies")
-        self.known_method = self.methods._vars.get
-        self.known_code = self.codes._vars.get
-        self.known_first = self.firsts._vars.get
-        self.known_total = self.totals._vars.get
+        self.known_method: LookUp = self.methods._vars.get
+        self.known_code: LookUp = self.codes._vars.get
+        self.known_first: LookUp = self.firsts._vars.get
+        self.known_total: LookUp = self.totals._vars.get
         #: Exchanges that the garbage collector found at a moment when they could not count.
         self.late: deque[Exchange] = deque()
         failures.watch()
@@ -148,7 +151,8 @@ class ExpvarMiddleware:
     def method(self, method: object) -> Int:
         """Return the counter of a request method."""
         key = str(method)
-        return self._child(self.methods, key if key in METHODS else f"unknown{key[:LONGEST_METHOD]}")
+        known = key if key in METHODS else f"unknown{key[:LONGEST_METHOD]}"
+        return self._child(self.methods, known)
 
     def code(self, status: object) -> Int:
         """Return the counter of a status as an application gave it."""
@@ -178,4 +182,3 @@ class ExpvarMiddleware:
     def lost(self, var: Var, error: Exception) -> None:
         """Note that something could not be counted in *var*. Never raises."""
         self.registry.drop(1, var, error)
-

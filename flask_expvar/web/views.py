@@ -15,6 +15,7 @@ from flask.blueprints import BlueprintSetupState
 from ..exceptions import ParameterError, SettingError, UnknownError
 from ..pages.overview import all_pages, duration
 from ..pages.page import Page, Scene, scene
+from ..pages.vars_table import visible
 from ..settings import Settings
 from ..variables.registry import Registry, default_registry
 from .access import DENIED, Gate, startup_warnings
@@ -78,6 +79,13 @@ class Mount:
         settings = join(self._registry, state.app.config)
         for warning in startup_warnings(settings):
             _log.warning(warning)
+        for name, value in (
+            ("EXPVAR_MONITORING_ADDRESS", settings.monitoring_address),
+            ("EXPVAR_ACTIONS", settings.actions),
+            ("EXPVAR_EXPORTER_CONFIG", settings.exporter_config),
+        ):
+            if value:
+                _log.warning("%s is set, but does nothing in version %s", name, version())
         watch()
         if (state.url_prefix or "").strip("/"):
             _route(state, "", "slash", self._guarded(_add_slash))
@@ -167,6 +175,7 @@ class Mount:
         raise UnknownError("There is no such page.")
 
     def _problem(self, status: int, sentence: str) -> Response:
+        sentence = visible(sentence)
         if not _is_browser():
             return _plain(status, sentence)
         title = {400: "Bad request", 404: "Not found", 405: "Not allowed"}[status]
