@@ -45,7 +45,6 @@ def main() -> None:
         lambda: comparisons.counting(10 if quick else 60),
         lambda: comparisons.requesting(10 if quick else 60),
         lambda: comparisons.reading(5 if quick else 25, restarts),
-        lambda: comparisons.memory(restarts),
     ):
         try:
             rows += comparison()

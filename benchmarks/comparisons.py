@@ -66,6 +66,7 @@ class Server:
     """A folder with a reader and other workers beside it."""
 
     def __init__(self, path: Path, series: int, workers: int) -> None:
+        self.path = path
         self.farm = Contender("workers", path, series)
         self.farm.ask(f"start {workers - 1}")
         self.reader = Contender("reading", path, series)
@@ -88,7 +89,9 @@ def reading(rounds: int, restarts: int) -> list[Row]:
         )
         theirs = stack.enter_context(folder())
         peer = Contender("peer_reading", 1000, 8, **{PEER_DIR: str(theirs)})
+        before = sizes(old.path)
         old.farm.ask(f"restart {restarts}")
+        after = sizes(old.path)
         contenders = {
             "ours": eight.reader, "few": few.reader, "many": many.reader,
             "restarted": old.reader, "peer": peer,
@@ -121,18 +124,12 @@ def reading(rounds: int, restarts: int) -> list[Row]:
         Row("8 live workers : 2", ours["page"], found["few"]["page"], "ms", 4),
         Row("8 live workers : 2, first read in a second", ours["cold"], found["few"]["cold"],
             "ms", 4.4),
+        *memory(before, after, restarts),
     ]  # fmt: skip
 
 
-def memory(restarts: int) -> list[Row]:
+def memory(before: dict[str, int], after: dict[str, int], restarts: int) -> list[Row]:
     """Compare the files of 8 workers before and after restarts."""
-    with folder() as path:
-        farm = Contender("workers", path, 1000)
-        farm.ask("start 8")
-        before = sizes(path)
-        farm.ask(f"restart {restarts}")
-        after = sizes(path)
-        farm.close()
     slots = {name: size for name, size in after.items() if name.startswith("slot")}
     each = f"files of 8 workers, 1,000 series, after {restarts:,} restarts : before"
     return [

@@ -48,6 +48,7 @@ def test_netdata_charts_memory_and_a_counter(
         "NETDATA_PLUGINS_DIR": "/usr/lib/netdata/plugins.d",
         "NETDATA_LIB_DIR": str(tmp_path / "lib"),
         "NETDATA_LOCK_DIR": str(tmp_path / "lib"),
+        "PYTHONUNBUFFERED": "1",  # it is ended by a signal
     }
     env.pop("PYTHONSAFEPATH", None)
     command = ["timeout", "8", str(PLUGIN), "go_expvar", "debug", "trace"]

@@ -61,7 +61,7 @@ def test_wheel_has_every_file_of_the_checkout(wheel: metadata.Distribution) -> N
         assert installed[name].read_bytes() == path.read_bytes(), name
 
 
-@pytest.mark.parametrize("folder", ["web/templates", "web/static", "."])
+@pytest.mark.parametrize("folder", ["web/templates/expvar", "web/static", "."])
 def test_installed_package_reads_its_data(wheel: metadata.Distribution, folder: str) -> None:
     place = resources.files("flask_expvar").joinpath(folder)
     data = [entry for entry in place.iterdir() if entry.is_file() and entry.name[-3:] != ".py"]
