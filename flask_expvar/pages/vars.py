@@ -11,8 +11,7 @@ from .. import _json
 from ..redaction import redact_text
 from ..variables import runtime
 from ..variables.kinds import Func, String, Var
-from ..variables.namespace import Map
-from ..variables.reading import Part, Row, nest
+from ..variables.reading import Part, Row, nest, rare
 from ..variables.registry import Registry
 from ..variables.runtime import runtime as own_runtime
 from .page import Scene
@@ -34,7 +33,7 @@ class Vars:
 
     def wants(self, scene: Scene, part: Part) -> bool:
         """Ask only who has a String or a Func: numbers are in the files."""
-        return any(node.spec.kind in ("string", "func") for node in part.nodes)
+        return any(node.spec.kind != "ring" for node in rare(part.nodes))
 
     def collect(self, registry: Registry) -> Any:
         """Return this process's Strings and Funcs, each with what merging needs."""
@@ -54,15 +53,11 @@ class Vars:
 
 def said(registry: Registry) -> Iterable[tuple[tuple[str, ...], Var]]:
     """Yield the Strings and Funcs of this process with their paths."""
-    stack: list[tuple[tuple[str, ...], Var | None]] = [
-        ((name,), registry.get(name)) for name in registry
-    ]
-    while stack:
-        path, var = stack.pop()
-        if isinstance(var, Map):
-            stack += [((*path, key), var.own(key)) for key in list(var._vars)]
-        elif isinstance(var, (Func, String)):
-            yield path, var
+    for node in rare(registry.slot.nodes):
+        if node.path[0] == registry.name:
+            var = registry.at(node.path[1:])
+            if isinstance(var, (Func, String)):
+                yield node.path[1:], var
 
 
 def _said(path: tuple[str, ...], var: Var) -> dict[str, Any]:
@@ -162,7 +157,10 @@ def _figure(pid: int, now: float) -> dict[str, Any] | None:
 
 def go_text(scene: Scene) -> str:
     """Return the page as ``expvar.Handler`` of Go writes it."""
-    items = [(name, _json.compact(value)) for name, value in builtins(scene).items()]
+    given = builtins(scene)
+    # Numbers alone, and a thousand of them: the encoder in C does, and Go's order stays.
+    items = [("memstats", json.dumps(given.pop("memstats"), separators=(",", ":")))]
+    items += [(name, _json.compact(value)) for name, value in given.items()]
     items += encoded(rows(scene))
     items.sort()
     return _json.page(items)
@@ -174,6 +172,9 @@ def encoded(found: Iterable[Row]) -> list[tuple[str, str]]:
     within: dict[tuple[str, ...], list[tuple[str, str]]] = {}
     waiting: list[tuple[tuple[str, ...], list[tuple[str, str]]]] = []
     for path, spec, value in found:
+        if type(value) is int and not waiting and len(path) == 1:
+            top.append((path[0], str(value)))  # most are this, and each step costs a thousandfold
+            continue
         while waiting and path[: len(waiting[-1][0])] != waiting[-1][0]:
             _close(waiting, within, top)
         if len(path) > 1 and path[:-1] not in within:

@@ -15,7 +15,7 @@ from .._native import allocate_lock
 from ..exceptions import BadKindError
 from . import names
 from .layout import Spec, words_of
-from .slot import Node, Slot, views
+from .slot import Node, Slot, views, wrapped
 
 N = TypeVar("N", int, float)
 
@@ -60,7 +60,7 @@ class Var:
         self._spec = spec
         self._home: Home | None = None
         self._lock: Any = allocate_lock()
-        self._bind(Node(None, spec, *views(bytearray(8 * words_of(spec.width))), 0))
+        self._bind(_private(spec))
 
     @property
     def name(self) -> str:
@@ -98,9 +98,16 @@ class Var:
                 _carry(old, node)
         self._lock = home.lock
 
-    def _relock(self, home: Home) -> None:
-        """Use the new lock of a forked child."""
-        self._lock = home.lock
+    def _leave(self) -> None:
+        """Go on from zero in memory of its own: it was taken out of its registry."""
+        with self._lock:
+            self._home = None
+            self._bind(_private(self._spec))
+        self._lock = allocate_lock()
+
+    def _relock(self, lock: Any, growth: Any) -> None:
+        """Use other locks: the new ones of a forked child, or those of the map above."""
+        self._lock = lock
 
     def _lost(self, n: int, error: Exception) -> None:
         if self._home is not None:
@@ -118,19 +125,31 @@ class Var:
         return f"<{type(self).__name__} {self.name!r} {self.value!r}>"
 
 
+def _private(spec: Spec) -> Node:
+    return Node(None, spec, *views(bytearray(8 * words_of(spec.width))), 0)
+
+
 def _revive(node: Node) -> None:
-    if node.spec.mode is not None:
-        node.ints[node.at] = 0  # all bits zero: the float 0.0 as well
+    if node.spec.mode is not None and node.spec.width == 1:
+        # All bits zero: the float 0.0 as well. When it was deleted is kept, or the other
+        # workers' old values would come back with it.
+        node.ints[node.at] = node.ints[node.base_at] = 0
+        node.ints[node.base_at + 1] = node.ints[node.stamp_at]
     node.ints[node.stamp_at] = time.time_ns()
 
 
 def _carry(old: Node, new: Node) -> None:
-    if new.spec.mode in (None, "livesum", "sum"):
+    if new.spec.kind == "ring":
+        for word in range(new.spec.width):
+            # The newest, not the sum: these are moments, and the slot may hold older ones.
+            new.ints[new.at + word] = old.ints[old.at + word] or new.ints[new.at + word]
+    elif new.spec.mode in (None, "livesum", "sum"):
         for word in range(new.spec.width):
             if _is_float(new.spec, word):
                 new.floats[new.at + word] += old.floats[old.at + word]
             else:
-                new.ints[new.at + word] += old.ints[old.at + word]
+                total = new.ints[new.at + word] + old.ints[old.at + word]
+                new.ints[new.at + word] = wrapped(total)
         new.ints[new.stamp_at] = new.ints[new.stamp_at] or old.ints[old.stamp_at]
     elif old.ints[old.stamp_at] > new.ints[new.stamp_at]:
         new.ints[new.at] = old.ints[old.at]  # the bits of a float as well
@@ -180,7 +199,9 @@ class Number(Var, Generic[N]):
             return
         with self._home.exclusive():
             words, at, node = self._words(), self._at, self._node
-            others = self.value - words[at]
+            others: Any = self.value - words[at]
+            if others - others != 0:
+                others = 0  # an overflow to infinity would stay for ever
             with self._lock:
                 words[at] = value - others
             node.ints[node.stamp_at] = time.time_ns()
@@ -230,12 +251,12 @@ class Int(Number[int]):
             self._add_odd(n, error)
 
     def _add_odd(self, n: int, error: Exception) -> None:
-        if isinstance(error, ValueError) and isinstance(n, int):
-            with self._lock:
-                total = self._ints[self._at] + n
-                self._ints[self._at] = (total + 2**63) % 2**64 - 2**63
-        else:
+        if not isinstance(error, ValueError) or type(n) is not int:
             self._lost(1, error)
+            return
+        with self._lock:
+            self._ints[self._at] = wrapped(self._ints[self._at] + n)
+            self._ints[self._node.stamp_at] = time.time_ns()
 
     def _words(self) -> Any:
         return self._ints
@@ -255,7 +276,7 @@ class _IntGauge(Int):
         try:
             self._add_share(n)
         except Exception as error:
-            self._lost(1, error)
+            self._add_odd(n, error)
 
 
 class Float(Number[float]):
@@ -282,8 +303,11 @@ class Float(Number[float]):
 
     def set(self, value: float) -> None:
         """Make *value* the value; see :meth:`Number.set`."""
-        if isinstance(value, (int, float)) and value - value != 0:
-            self._lost(1, ValueError(f"{value!r} is not finite"))
+        try:
+            if value - value != 0:
+                raise ValueError(f"{value!r} is not finite")
+        except Exception as error:
+            self._lost(1, error)
         else:
             super().set(value)
 
@@ -325,7 +349,9 @@ class String(Var):
     def set(self, value: str) -> None:
         """Make *value* the text. Never raises."""
         if isinstance(value, str):
-            self._text = (time.time_ns(), str.__str__(value))
+            now = time.time_ns()
+            self._text = (now, str.__str__(value))
+            self._ints[self._node.stamp_at] = now  # back, if another worker has deleted it
         else:
             self._lost(1, TypeError(f"{type(value).__name__} is not str"))
 

@@ -75,7 +75,7 @@ def check_buckets(buckets: Sequence[float]) -> tuple[float, ...]:
     allowed = "1 to 100 finite numbers, each larger than the one before"
     try:
         bounds = tuple(float(bound) for bound in buckets)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise BadKindError("buckets", buckets, allowed) from None
     if bounds and bounds[-1] == float("inf"):
         bounds = bounds[:-1]  # as prometheus_client's users write it

@@ -132,6 +132,12 @@ def _check_same(name: str, known: Var, made: Var) -> None:
         raise NameTakenError(name, old, new)
 
 
+def check_free(var: Var) -> None:
+    """Raise :class:`BadKindError` if *var* is published already: it counts in one place."""
+    if var._home is not None:
+        raise BadKindError("the variable", var, f"one that is not published as {var.name!r} yet")
+
+
 def describe(spec: Spec) -> str:
     """Return what a variable is, in words for an error.
 
@@ -190,8 +196,9 @@ class Map(Namespace, Var):
         Never raises.
         """
         try:
-            words, at = self._hot[key]
+            # Looked up inside, so that words which have moved meanwhile get nothing any more.
             with self._lock:
+                words, at = self._hot[key]
                 words[at] += n
         except Exception:
             self._add_slowly(key, n)
@@ -225,6 +232,7 @@ class Map(Namespace, Var):
 
     def get(self, key: str) -> Var | None:
         """Return the variable under *key*, also one that only another worker has, or None."""
+        key = text(key)
         found = self._vars.get(key)
         if found is None and self._home is not None:
             return self._home.found(self._node, key)
@@ -236,12 +244,16 @@ class Map(Namespace, Var):
         Never raises.
         """
         try:
+            key = text(key)
             with self.growth:
                 self._hot.pop(key, None)
-                gone = self._vars.pop(key, None) or self.get(key)
+                gone = self._vars.get(key) or self.get(key)
                 self._vars.pop(key, None)
-                if gone is not None and self._home is not None:
-                    self._home.delete(gone._node)
+                self._hot.pop(key, None)
+                if gone is not None:
+                    if self._home is not None:
+                        self._home.delete(gone._node)
+                    gone._leave()
         except Exception as error:
             self._lost(1, error)
 
@@ -260,11 +272,34 @@ class Map(Namespace, Var):
         """Return what this process has under *key*, or None."""
         return self._vars.get(key)
 
-    def _relock(self, home: Home) -> None:
-        super()._relock(home)
-        self.growth = home.growth
-        for child in self._vars.values():
-            child._relock(home)
+    def _welcome(self, child: Var, home: Home) -> Var:
+        """Return *child*, which another worker has, as one's own; kept if there is room."""
+        with self.growth:
+            known = self._vars.get(child.name)
+            if known is None:
+                self._enter(child, home, carry=False)
+                if len(self._vars) < self._max_keys:
+                    self._vars[child.name] = child
+                else:
+                    self._hot.pop(child.name, None)
+            return known or child
+
+    def _leave(self) -> None:
+        with self.growth:
+            with self._lock:
+                self._hot.clear()
+            super()._leave()
+            self.growth = allocate_rlock()
+            for child in list(self._vars.values()):
+                child._leave()
+                child._relock(self._lock, self.growth)
+                self._remember(child)
+
+    def _relock(self, lock: Any, growth: Any) -> None:
+        super()._relock(lock, growth)
+        self.growth = growth
+        for child in list(self._vars.values()):
+            child._relock(lock, growth)
 
     def _put(self, key: str, made: Var) -> Var:
         with self.growth:
@@ -287,11 +322,13 @@ class Map(Namespace, Var):
         if len(self._vars) >= self._max_keys and name != OTHER:
             self._lost(1, OverflowError(f"more than {self._max_keys} keys"))
             return self._declare(OTHER, made)
+        check_free(made)
         made._spec = replace(made._spec, name=name)
         self._vars[name] = made
         if self._home is not None:
             self._enter(made, self._home, carry=True)
         else:
+            made._relock(self._lock, self.growth)
             self._remember(made)
         return made
 
@@ -305,12 +342,14 @@ class Map(Namespace, Var):
 
     def _settle(self, node: Node, home: Home, carry: bool) -> None:
         with self.growth:
+            with self._lock:
+                self._hot.clear()  # until the keys have moved: counts go to them one by one
             super()._settle(node, home, carry)
             for found in home.slot.children(node):
                 made = from_spec(found.spec)
                 if made and found.spec.name not in self._vars and found.ints[found.stamp_at] >= 0:
                     self._vars[found.spec.name] = made
-            for child in self._vars.values():
+            for child in list(self._vars.values()):
                 self._enter(child, home, carry)
             self.growth = home.growth
 

@@ -52,14 +52,37 @@ class Row(NamedTuple):
     value: Any
 
 
+_rare: dict[int, tuple[Sequence[Node], int, list[Node]]] = {}
+
+
+def rare(nodes: Sequence[Node]) -> list[Node]:
+    """Return the strings, funcs and rings among a slot's nodes, which are looked at one by one.
+
+    Remembered for each slot, since every page asks for them and there are few.
+    """
+    kept = _rare.get(id(nodes))
+    if kept is None or kept[0] is not nodes:
+        kept = (nodes, 0, [])
+    _, seen, found = kept
+    size = len(nodes)
+    if size > seen:
+        found = found + [n for n in nodes[seen:size] if n.spec.kind in ("string", "func", "ring")]
+        if len(_rare) > 1000:
+            _rare.clear()
+        _rare[id(nodes)] = (nodes, size, found)
+    return found
+
+
 class Entry:
     """One variable in all slots: its nodes, and where its words begin among the sums."""
 
-    __slots__ = ("first", "floats_at", "ints_at", "key", "nodes", "spec")
+    __slots__ = ("first", "floats_at", "ints_at", "key", "nodes", "plain", "spec")
 
     def __init__(self, key: Key, spec: Spec) -> None:
         self.key = key
         self.spec = spec
+        #: Whether the value is a single sum: true of most.
+        self.plain = spec.kind == "int" and spec.mode is None
         self.nodes: list[tuple[int, Node]] = []
         self.ints_at = 0
         self.floats_at = 0
@@ -127,6 +150,8 @@ class Plan:
                 if node.path[0] == root and len(node.path) > 1:
                     self._entry(node, own).nodes.append((at, node))
         self.order = sorted(_one_kind_each(self.entries, own), key=lambda entry: entry.key[0])
+        self.paths = [entry.key[0] for entry in self.order]
+        self.specs = [entry.spec for entry in self.order]
         self.ints = Sums()
         self.floats = Sums()
         for entry in self.order:
@@ -165,7 +190,13 @@ def _one_kind_each(entries: dict[Key, Entry], own: Own) -> list[Entry]:
         declared = own(path)
         if path not in chosen or declared is None or declared.identity == identity:
             chosen[path] = entry
-    return list(chosen.values())
+    # What one worker has in a map is nowhere if the path of the map is something else here.
+    maps = {(), *(path for path, entry in chosen.items() if entry.spec.kind == "map")}
+    return [
+        entry
+        for path, entry in chosen.items()
+        if all(path[:depth] in maps for depth in range(len(path)))
+    ]
 
 
 class Totals:
@@ -194,26 +225,29 @@ class Totals:
         """Return all variables in the order of their paths, a map before its keys."""
         plan = self._planned(parts)
         ints, floats = plan.ints.read(), plan.floats.read()
-        rows = [
-            Row(entry.key[0], entry.spec, entry.value(ints, floats, parts)) for entry in plan.order
+        values = [
+            ints[entry.ints_at] if entry.plain else entry.value(ints, floats, parts)
+            for entry in plan.order
         ]
+        rows = list(map(Row._make, zip(plan.paths, plan.specs, values)))
         if not any(part.deletions for part in parts):
             return rows
-        return [row for row, entry in zip(rows, plan.order) if not deleted(entry.nodes, row.value)]
+        return _shown(rows, [entry.nodes for entry in plan.order])
 
     def rows_of(self, part: Part) -> list[Row]:
         """Return what the process in one slot has counted itself."""
         nodes = [node for node in part.nodes if node.path[0] == self._root and len(node.path) > 1]
+        nodes.sort(key=lambda node: node.path)
         rows = [Row(node.path[1:], node.spec, share(node)) for node in nodes]
-        hidden = [deleted([(0, node)], row.value) for node, row in zip(nodes, rows)]
-        return sorted((row for row, gone in zip(rows, hidden) if not gone), key=itemgetter(0))
+        return _shown(rows, [[(0, node)] for node in nodes])
 
     def value(self, node: Node, parts: Sequence[Part]) -> Any:
         """Return the value of one variable over all slots; of a map, with all its keys."""
         path = node.path[1:]
         if node.spec.kind == "map":
-            below = [row for row in self.rows(parts) if row.path[: len(path)] == path]
-            return _at(nest(below), path)
+            depth = len(path)
+            rows = (row for row in self.rows(parts) if row.path[:depth] == path)
+            return nest(row._replace(path=row.path[depth:]) for row in rows if row.path != path)
         entry = self._planned(parts).entries.get((path, node.spec.identity))
         if entry is None:
             return share(node)
@@ -229,10 +263,15 @@ def _same(old: Any, new: list[Any]) -> bool:
     return len(old) == len(new) and all(a[0] is b[0] and a[1] == b[1] for a, b in zip(old, new))
 
 
-def _at(tree: Any, path: tuple[str, ...]) -> Any:
-    for key in path:
-        tree = tree.get(key, {})
-    return tree
+def _shown(rows: list[Row], nodes: Sequence[Sequence[tuple[int, Node]]]) -> list[Row]:
+    """Return the *rows* that are not deleted, and the maps that such rows are in."""
+    found: list[Row] = []
+    needed: set[tuple[str, ...]] = set()
+    for row, each in zip(reversed(rows), reversed(nodes)):
+        if row.path in needed or not deleted(each, row.value):
+            found.append(row)
+            needed.add(row.path[:-1])
+    return found[::-1]
 
 
 def sum_words(node: Node) -> tuple[list[int], list[float]]:
@@ -257,7 +296,7 @@ def gauge(spec: Spec, nodes: Iterable[tuple[Node, bool]]) -> Any:
     for node, live in nodes:
         words = node.floats if spec.kind == "float" else node.ints
         stamp, base_stamp = node.ints[node.stamp_at], node.ints[node.base_at + 1]
-        gone = max(gone, -stamp)
+        gone = max(gone, -stamp, -base_stamp)
         if stamp >= 0 and (live or spec.mode != "livesum"):
             found.append((stamp, words[node.at]))
         if base_stamp > 0 and spec.mode != "livesum":
@@ -295,6 +334,9 @@ def deleted(nodes: Iterable[tuple[int, Node]], value: Any) -> bool:
     last = max((node.ints[node.stamp_at] for _, node in nodes), key=abs, default=0)
     if last >= 0:
         return False
+    if isinstance(value, float):
+        # Shares that cancel each other out leave a rest in the last digits.
+        return abs(value) <= 1e-12 * max(abs(node.floats[node.at]) for _, node in nodes)
     return not (value["count"] if isinstance(value, dict) else value)
 
 

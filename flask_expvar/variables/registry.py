@@ -17,9 +17,9 @@ from ..exceptions import BadKindError, NameTakenError
 from . import names
 from .kinds import Func, String, Var
 from .layout import Spec
-from .namespace import Map, Namespace, V, from_spec
+from .namespace import Map, Namespace, V, check_free, from_spec
 from .reading import Part, Row, Totals, nest
-from .slot import Node, Slot
+from .slot import Node, Slot, wrapped
 from .store import LocalStore, Store
 
 DROPPED = "expvar/dropped"
@@ -73,12 +73,16 @@ class Registry(Namespace):
     # What users call
 
     def unpublish(self, name: str) -> None:
-        """Remove *name* and its count; another may take its place. Unknown names are fine."""
+        """Remove *name* and its count; another may take its place. Unknown names are fine.
+
+        Whoever still has the variable counts in memory of its own.
+        """
         with self.growth:
             gone = self._vars.pop(name, None)
             if gone is None:
                 return
             self.delete(gone._node)
+            gone._leave()
             for family in names.families(name, gone.kind):
                 self._claims.pop(family, None)
 
@@ -88,7 +92,8 @@ class Registry(Namespace):
         Numbers are those of all workers; texts and functions are this process's own, and a
         function that raises gives None.
         """
-        return {name: self._own_value(name, value) for name, value in nest(self.rows()).items()}
+        values = nest(self.rows())
+        return {name: own_value(self._vars.get(name), value) for name, value in values.items()}
 
     def __iter__(self) -> Iterator[str]:
         """Yield the names of this process's variables, sorted."""
@@ -155,16 +160,17 @@ class Registry(Namespace):
 
     def total(self, node: Node) -> Any:
         """Return the value of *node* over all workers."""
-        return self._totals.value(node, self._store.parts())
+        value = self._totals.value(node, self._store.parts())
+        return own_value(self.at(node.path[1:]), value) if node.spec.kind == "map" else value
 
     def found(self, node: Node, key: str) -> Var | None:
         """Return what another worker has under *key* of the map *node*, now also here."""
         path = (*node.path[1:], key)
         for row in self.rows():
             made = from_spec(row.spec) if row.path == path else None
-            if made is not None:
-                map_: Any = self._walk(path[:-1])
-                return map_._adopt(key, made)  # type: ignore[no-any-return]  # a Map
+            above = self.at(path[:-1])
+            if made is not None and isinstance(above, Map) and above._node is node:
+                return above._welcome(made, self)
         return None
 
     def delete(self, node: Node) -> None:
@@ -209,6 +215,7 @@ class Registry(Namespace):
         return name
 
     def _adopt(self, name: str, made: V) -> V:
+        check_free(made)
         _hook_forks()
         _registries.add(self)
         for family in names.families(name, made.kind):
@@ -225,7 +232,8 @@ class Registry(Namespace):
     def _enter(self, var: Var, carry: bool) -> None:
         var._settle(self.slot.node(self._root, var._spec), self, carry)
 
-    def _walk(self, path: tuple[str, ...]) -> Var | None:
+    def at(self, path: tuple[str, ...]) -> Var | None:
+        """Return what this process has at *path*, or None."""
         found: Var | None = None
         level: dict[str, Var] = self._vars
         for key in path:
@@ -234,14 +242,8 @@ class Registry(Namespace):
         return found
 
     def _declared(self, path: tuple[str, ...]) -> Spec | None:
-        var = self._walk(path)
+        var = self.at(path)
         return var._spec if var is not None else None
-
-    def _own_value(self, name: str, value: Any) -> Any:
-        var = self._vars.get(name)
-        if isinstance(var, Map):
-            return {key: _value_or_none(var.own(key), inner) for key, inner in value.items()}
-        return _value_or_none(var, value)
 
     def _after_fork(self) -> None:
         """Take new locks: threads of the parent may have held the old ones."""
@@ -249,13 +251,16 @@ class Registry(Namespace):
         self.growth = allocate_rlock()
         if isinstance(self._store, LocalStore):
             self._store.after_fork(os.getpid())
-        for var in self._vars.values():
-            var._relock(self)
+        for var in list(self._vars.values()):
+            var._relock(self.lock, self.growth)
         for follower in list(self._followers):
             follower.moved()
 
 
-def _value_or_none(var: Var | None, value: Any) -> Any:
+def own_value(var: Var | None, value: Any) -> Any:
+    """Return *value* with what this process's Strings and Funcs say filled in, at any depth."""
+    if isinstance(var, Map) and isinstance(value, dict):
+        return {key: own_value(var.own(key), inner) for key, inner in value.items()}
     if not isinstance(var, (Func, String)):
         return value
     try:
@@ -270,13 +275,13 @@ def subtract(node: Node, value: Any) -> None:
     if spec.mode is not None or value is None:
         return
     if spec.kind == "int":
-        node.ints[node.at] -= value
+        node.ints[node.at] = wrapped(node.ints[node.at] - value)
     elif spec.kind == "float":
         node.floats[node.at] -= value
     elif spec.kind == "histogram":
         below = 0
         for word, count in enumerate(value["buckets"].values()):
-            node.ints[node.at + word] -= count - below
+            node.ints[node.at + word] = wrapped(node.ints[node.at + word] - count + below)
             below = count
         node.floats[node.at + spec.width - 1] -= value["sum"]
 

@@ -18,7 +18,7 @@ import psutil
 from ..redaction import redact_argv
 from .kinds import Var
 from .layout import Spec
-from .reading import Part
+from .reading import Part, rare
 from .registry import Registry
 
 _RING = 256
@@ -110,12 +110,12 @@ class Runtime:
 
 def _pauses(parts: Iterable[Part]) -> Iterable[tuple[int, int]]:
     for part in parts:
-        for node in part.nodes:
+        for node in rare(part.nodes):
             if node.spec.kind == "ring":
-                words = node.ints[node.at : node.at + 2 * _RING]
-                for length, end in zip(words[:_RING], words[_RING:]):
-                    if end:
-                        yield end, length
+                words = node.ints[node.at : node.at + 2 * _RING].tolist()
+                ends = words[_RING:]
+                if any(ends):
+                    yield from (pair for pair in zip(ends, words) if pair[0])
 
 
 #: Of this process; one, since the collector is.

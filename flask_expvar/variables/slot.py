@@ -163,6 +163,11 @@ def check_head(head: Ints) -> None:
         )
 
 
+def wrapped(number: int) -> int:
+    """Return *number* as it fits into a word: what is too large starts again from below."""
+    return (number + 2**63) % 2**64 - 2**63
+
+
 class Slot:
     """The variables of one process and their words.
 

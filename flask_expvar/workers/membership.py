@@ -27,7 +27,7 @@ Answer = Callable[[Any], Any]
 
 ALONE = (
     "These are the figures of this process alone. If the server runs more than one,"
-    " set EXPVAR_DIR to a folder that they share."
+    " set EXPVAR_DIR to a folder that they share (in the environment: FLASK_EXPVAR_DIR)."
 )
 
 _log = logging.getLogger("flask_expvar")
@@ -131,7 +131,8 @@ class Membership:
                 member = _member(place)
             except NameTakenError:
                 raise
-            except OSError as error:
+            except Exception as error:
+                # Whatever it is: a worker that counts by itself is better than none.
                 self.leave(f"This worker counts by itself: {error}")
                 return
             member.add(registry, answer)
