@@ -181,6 +181,8 @@ class Slot:
     def __init__(self, file: SlotFile | None = None) -> None:
         self.file = file
         self.problem = ""
+        #: Whether something is counted in private memory that should be in the file.
+        self.has_private = False
         self.nodes: list[Node] = []
         self._lock = allocate_rlock()
         self._index: dict[tuple[int, tuple[object, ...]], Node] = {}
@@ -195,6 +197,8 @@ class Slot:
         for found in file.records:
             ints, floats, at = file.words(8 * found.at)
             parent = by_offset.get(found.parent)
+            if found.parent and parent is None:
+                continue  # garbage that happens to look like a record
             node = Node(parent, found.spec, ints, floats, at, found.offset)
             by_offset[found.offset] = node
             self._add(node)
@@ -227,6 +231,7 @@ class Slot:
                 self.problem = f"new variables are counted in this process only: {error}"
             finally:
                 self._growing = False
+        self.has_private = True
         return Node(parent, spec, *self._private(layout.words_of(spec.width)))
 
     def _private(self, words: int) -> tuple[Ints, Floats, int]:

@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -47,12 +48,26 @@ class SharedStore:
 
     def parts(self) -> list[Part]:
         """Return all slots as they are now, one's own first; what cannot be read says why."""
-        own = Part(
-            self.number, self.pid, self._started, True, self.worker,
-            self._file.head[layout.AT_DELETIONS], self.slot.nodes, self.slot.problem,
-        )  # fmt: skip
         with self._lock:
-            return [own, *self._others()]
+            return [self._own(), *self._others()]
+
+    def _own(self) -> Part:
+        # Read like the others', through one mapping of the whole file: words that lie alike in
+        # all slots are summed side by side.
+        if not self.slot.has_private:
+            path = self.folder / f"slot-{self.number}"
+            with suppress(OSError):
+                return replace(self._sibling(self.number, path).part(), live=True)
+        return Part(
+            slot=self.number,
+            pid=self.pid,
+            started_ns=self._started,
+            live=True,
+            worker=self.worker,
+            deletions=self._file.head[layout.AT_DELETIONS],
+            nodes=self.slot.nodes,
+            problem=self.slot.problem,
+        )
 
     def _others(self) -> Iterator[Part]:
         try:
