@@ -12,6 +12,7 @@ from ..variables.histogram import Histogram
 from ..variables.kinds import Int, Var
 from ..variables.namespace import Map
 from ..variables.registry import Registry
+from .bodies import Chunks, CountedInput
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -100,7 +101,7 @@ class Exchange:
     def _count_input(self, environ: WSGIEnvironment) -> None:
         stream = environ.get("wsgi.input")
         if stream is not None:
-            environ["wsgi.input"] = CountedInput(stream, self)
+            environ["wsgi.input"] = CountedInput(stream, self.read)
 
     @staticmethod
     def around(environ: WSGIEnvironment) -> Exchange | None:
@@ -370,50 +371,3 @@ def _route(environ: WSGIEnvironment) -> Any:
         return request.url_rule.rule
     except AttributeError:
         return NO_ROUTE
-
-
-class Chunks(list[bytes]):
-    """A body that is a list, with a close()."""
-
-    __slots__ = ("close",)
-
-    close: Callable[[], None]
-
-
-class CountedInput:
-    """A request body that tells its exchange what is read of it; the rest is the stream's own."""
-
-    __slots__ = ("_exchange", "_stream")
-
-    def __init__(self, stream: Any, exchange: Exchange) -> None:
-        self._stream = stream
-        self._exchange = exchange
-
-    def read(self, *size: Any) -> Any:
-        data = self._stream.read(*size)
-        self._exchange.read(len(data))
-        return data
-
-    def readline(self, *size: Any) -> Any:
-        line = self._stream.readline(*size)
-        self._exchange.read(len(line))
-        return line
-
-    def readlines(self, *hint: Any) -> Any:
-        lines = self._stream.readlines(*hint)
-        self._exchange.read(sum(map(len, lines)))
-        return lines
-
-    def __iter__(self) -> Iterator[Any]:
-        for line in self._stream:
-            self._exchange.read(len(line))
-            yield line
-
-    def _readinto(self, buffer: Any) -> Any:
-        size = self._stream.readinto(buffer)
-        self._exchange.read(size or 0)
-        return size
-
-    def __getattr__(self, name: str) -> Any:
-        found = getattr(self._stream, name)
-        return self._readinto if name == "readinto" else found
