@@ -222,3 +222,61 @@ def test_a_stopped_worker_is_named_and_waited_for_one_second(gunicorn: Start) ->
 
     assert read.headers["X-Expvar-Missing"] == str(halted)
     assert took < 10
+
+
+def test_a_daemon_finds_its_folder_too(gunicorn: Start) -> None:
+    server = gunicorn(SHOP, "-w", "2", "--daemon")
+    server.wait_until(lambda: all_there(server), what="all workers join")
+    for _ in range(10):
+        server.get("/")
+
+    assert variables(server)["shop/orders"] == 10
+
+
+def test_totals_outlive_a_reload_of_the_code(gunicorn: Start) -> None:
+    server = gunicorn(SHOP, "-w", "2", "--reload")
+    for _ in range(10):
+        server.get("/")
+    before = set(server.worker_pids())
+    source = server.folder / "app.py"
+    source.write_text(source.read_text() + "\nexpvar.new_int('shop/new').add(1)\n")
+    # At least one: a worker whose reloader looks for the first time just now sees no change.
+    server.wait_until(lambda: set(server.worker_pids()) - before, what="a new worker")
+    server.wait_until(lambda: "shop/new" in variables(server), what="it has the new code")
+
+    assert variables(server)["shop/orders"] == 10
+
+
+TWO_APPS = """
+from flask import Flask
+from werkzeug.middleware.dispatcher import DispatcherMiddleware
+import flask_expvar as expvar
+
+
+def make(name):
+    registry = expvar.Registry()
+    app = Flask(name)
+    app.config["EXPVAR_TOKEN"] = "a-token-of-the-tests-0123456789"
+    expvar.Expvar(app, registry=registry)
+    hits = registry.new_int("hits")
+    app.add_url_rule("/", view_func=lambda: hits.add(1) or "ok")
+    return app
+
+
+one, other = make("one"), make("other")
+app = DispatcherMiddleware(one, {"/other": other})
+"""
+
+
+def test_two_apps_in_each_worker_never_mix(gunicorn: Start) -> None:
+    server = gunicorn(TWO_APPS, "-w", "2")
+    for _ in range(6):
+        server.get("/")
+    for _ in range(4):
+        server.get("/other/")
+
+    for _ in range(6):
+        assert server.get("/debug/vars", headers=TOKEN).json()["hits"] == 6
+        found = server.get("/other/debug/vars", headers=TOKEN).json()
+        assert found["hits"] == 4
+        assert found["http/responseCodeCount"] == {"200": 4}
