@@ -215,3 +215,14 @@ def test_registries_in_one_slot_do_not_mix() -> None:
     mail.new_int("n").add(2)
 
     assert (shop.snapshot(), mail.snapshot()) == ({"n": 1}, {"n": 2})
+
+
+def test_an_onlooker_sees_the_kind_that_was_declared_last() -> None:
+    (registry,), parts = workers(1)
+    onlooker = Registry("shop")
+    onlooker.attach(Together(1, parts))
+    for kind, value in (("int", 0), ("float", 0.0), ("int", 0), ("map", {}), ("float", 0.0)):
+        getattr(registry, f"new_{kind}")("x")
+        assert onlooker.snapshot() == registry.snapshot() == {"x": value}
+        registry.unpublish("x")
+        assert onlooker.snapshot() == registry.snapshot() == {}

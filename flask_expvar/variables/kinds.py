@@ -42,6 +42,9 @@ class Home(Protocol):
     def delete(self, node: Node) -> None:
         """Take *node* and its count out of the sum over all workers."""
 
+    def revived(self) -> None:
+        """Note that something is back that was deleted."""
+
     def drop(self, n: int, var: Var, error: Exception) -> None:
         """Count what *var* could not count, and say so once in the log."""
 
@@ -90,13 +93,16 @@ class Var:
         """
         with self._lock:
             old = self._node
-            if node.ints[node.stamp_at] < 0:
+            back = node.ints[node.stamp_at] < 0
+            if back:
                 _revive(node)
             self._home = home
             self._bind(node)
             if carry and old is not node:
                 _carry(old, node)
         self._lock = home.lock
+        if back:
+            home.revived()
 
     def _leave(self) -> None:
         """Go on from zero in memory of its own: it was taken out of its registry."""

@@ -187,8 +187,12 @@ def _one_kind_each(entries: dict[Key, Entry], own: Own) -> list[Entry]:
     """Let each path be one thing: what this process declared, else what was declared last."""
     chosen: dict[tuple[str, ...], Entry] = {}
     for (path, identity), entry in entries.items():
-        declared = own(path)
-        if path not in chosen or declared is None or declared.identity == identity:
+        declared, rival = own(path), chosen.get(path)
+        if rival is None or (
+            declared.identity == identity
+            if declared is not None
+            else touched(entry.nodes) >= 0 or touched(rival.nodes) < 0
+        ):
             chosen[path] = entry
     # What one worker has in a map is nowhere if the path of the map is something else here.
     maps = {(), *(path for path, entry in chosen.items() if entry.spec.kind == "map")}
@@ -213,7 +217,8 @@ class Totals:
 
     def _planned(self, parts: Sequence[Part]) -> Plan:
         # The lists themselves are part of the key, so that none is freed and its id used again.
-        key = [(part.nodes, len(part.nodes)) for part in parts]
+        # A deletion, and what comes back after one, may change which kind is shown.
+        key = [(part.nodes, (len(part.nodes), part.deletions)) for part in parts]
         kept = self._plan
         if kept is not None and _same(kept[0], key):
             return kept[1]
@@ -329,10 +334,14 @@ def share(node: Node) -> Any:
     return (ints or floats)[0]
 
 
+def touched(nodes: Iterable[tuple[int, Node]]) -> int:
+    """Return when a variable was set or deleted last, in ns; negative if it was deleted."""
+    return max((node.ints[node.stamp_at] for _, node in nodes), key=abs, default=0)
+
+
 def deleted(nodes: Iterable[tuple[int, Node]], value: Any) -> bool:
     """Return whether the last who touched a variable deleted it, and none has counted since."""
-    last = max((node.ints[node.stamp_at] for _, node in nodes), key=abs, default=0)
-    if last >= 0:
+    if touched(nodes) >= 0:
         return False
     if isinstance(value, float):
         # Shares that cancel each other out leave a rest in the last digits.

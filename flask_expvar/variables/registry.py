@@ -194,6 +194,10 @@ class Registry(Namespace):
             if below[:-1] == path:
                 self._erase(self.slot.node(node, child.spec), rows, below)
 
+    def revived(self) -> None:
+        """Let readers look anew: what was deleted is back, perhaps in place of another kind."""
+        self._store.deleting()
+
     def drop(self, n: int, var: Var, error: Exception) -> None:
         """Count *n* lost counts of *var*, and log the first of each sort. Never raises."""
         try:

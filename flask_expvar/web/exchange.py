@@ -6,7 +6,7 @@ import io
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from ..variables.histogram import Histogram
 from ..variables.kinds import Int, Var
@@ -23,6 +23,9 @@ KEY = "expvar.request"
 ROUTE_KEY = "expvar.route"
 NO_ROUTE = "(no route)"
 
+Lookup: TypeAlias = Callable[[Any], "Var | None"]
+_GONE: dict[str, Any] = {}
+
 
 class Recorder(Protocol):
     """What an exchange needs of its middleware: variables, and ways to find their children."""
@@ -37,10 +40,10 @@ class Recorder(Protocol):
     received: Int
     sent: Int
     # Look-ups of what is there already, in C: None for a key that is new.
-    known_method: Callable[[Any], Var | None]
-    known_code: Callable[[Any], Var | None]
-    known_first: Callable[[Any], Var | None]
-    known_total: Callable[[Any], Var | None]
+    known_method: Lookup
+    known_code: Lookup
+    known_first: Lookup
+    known_total: Lookup
 
     def method(self, method: object) -> Int:
         """Return the counter of a request method."""
@@ -145,9 +148,12 @@ class Exchange:
         """Send *data* at once: the other way to give a body."""
         if self._waiting and data:
             self._count_first()
-        sent = self._write(data)
-        self._sent += len(data)
-        return sent
+        result = self._write(data)
+        try:
+            self._sent += len(data)
+        except TypeError:  # the server took what has no length
+            self._sent += 0
+        return result
 
     def read(self, n: int) -> None:
         """Note that the application has read *n* bytes of the request's body."""
@@ -271,11 +277,12 @@ class Exchange:
             if close is not None:
                 close()
         except BaseException as error:
-            self._break(error)
+            self.fail(error)
             raise
         finally:
             if self._open:
                 self.finish()
+            self._environ = _GONE
 
     def __del__(self) -> None:
         """Count the rest where the server never closed the body."""
@@ -309,11 +316,9 @@ class Exchange:
                 first = recorder.known_first(route)
             except TypeError:
                 method = code = first = None
-            if type(method) is not Int:
+            if not (type(method) is Int and type(code) is Int and type(first) is Histogram):
                 method = recorder.method(self._method)
-            if type(code) is not Int:
                 code = recorder.code(self._status)
-            if type(first) is not Histogram:
                 first = recorder.histogram(recorder.firsts, route)
             bucket = bisect_left(first._bounds, seconds)
             with recorder.registry.lock:
@@ -350,12 +355,12 @@ class Exchange:
                 total._floats[total._sum_at] += seconds
                 total._ints[total._at + bucket] += 1
                 sent._ints[sent._at] += self._sent
-                if self._read:
+                if self._read:  # seldom: most requests have no body
                     received._ints[received._at] += self._read
         except Exception as error:
             recorder.lost(recorder.totals, error)
-        # The environ holds this object: without the way back no garbage collection is needed.
-        self._environ = {}
+        # The environ holds this object: without a way back no garbage collection is needed.
+        self._environ = _GONE
         self._error = None
 
 

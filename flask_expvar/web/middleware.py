@@ -15,7 +15,7 @@ from ..variables.kinds import Int, Var
 from ..variables.namespace import Map
 from ..variables.registry import Registry
 from . import failures
-from .exchange import KEY, Exchange
+from .exchange import KEY, Exchange, Lookup
 from .joining import join_alone
 
 if TYPE_CHECKING:
