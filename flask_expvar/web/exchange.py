@@ -23,6 +23,7 @@ KEY = "expvar.request"
 ROUTE_KEY = "expvar.route"
 NO_ROUTE = "(no route)"
 
+#: Gives the variable under a key, None if there is none; anything may be asked for.
 Lookup: TypeAlias = Callable[[Any], "Var | None"]
 _GONE: dict[str, Any] = {}
 

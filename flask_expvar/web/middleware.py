@@ -7,7 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..variables import registry as registries
 from ..variables.histogram import Histogram
@@ -30,9 +30,6 @@ LONGEST_METHOD = 6
 MOST_METHODS = 100
 #: The code of a response whose status does not begin with three digits, and of one without.
 ODD_STATUS, NO_STATUS = "(odd)", "(none)"
-
-#: Gives the variable under a key, None if there is none; anything may be asked for.
-LookUp = Callable[[Any], Var | None]
 
 _log = logging.getLogger("flask_expvar")
 
@@ -105,10 +102,10 @@ class ExpvarMiddleware:
             f"{prefix}/requestBytes", "bytes that were read of request bodies"
         )
         self.sent = registry.new_int(f"{prefix}/responseBytes", "bytes of response bodies")
-        self.known_method: LookUp = self.methods._vars.get
-        self.known_code: LookUp = self.codes._vars.get
-        self.known_first: LookUp = self.firsts._vars.get
-        self.known_total: LookUp = self.totals._vars.get
+        self.known_method: Lookup = self.methods._vars.get
+        self.known_code: Lookup = self.codes._vars.get
+        self.known_first: Lookup = self.firsts._vars.get
+        self.known_total: Lookup = self.totals._vars.get
         #: Exchanges that the garbage collector found at a moment when they could not count.
         self.late: deque[Exchange] = deque()
         failures.watch()

@@ -84,14 +84,14 @@ def _gunicorn_arbiter() -> Any:
 
 def _of_arbiter(pid: int, environ: Mapping[str, str], owner: tuple[int, int] | None) -> Path:
     base = _base()
-    sweep(base)
     path = base / (PREFIX + identity(pid))
     old = environ.get(_OLD_ARBITER, "")
     if not path.exists() and old.isdigit():
-        # The arbiter that USR2 started goes on counting where the old one is.
-        before = base / (PREFIX + identity(int(old)))
-        if before.exists():
-            _link(path, before.resolve().name)
+        # The arbiter that USR2 started goes on counting where the old one is, or was.
+        before = sorted(base.glob(f"{PREFIX}{old}-*"), key=lambda each: each.lstat().st_mtime)
+        if before and before[-1].exists():
+            _link(path, before[-1].resolve().name)
+    sweep(base)
     return _made(path.resolve(), owner)
 
 
