@@ -318,3 +318,17 @@ def test_build_info_has_the_names_of_the_seed(
     }
     with pytest.raises(expvar.BadKindError, match="no distribution called"):
         expvar.publish_build_info("no-such-distribution", registry=registry)
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+def test_a_child_begins_with_no_live_gauge_of_its_parents(registry: Registry) -> None:
+    gauge = registry.new_int("inFlight", multiprocess_mode="livesum")
+    counter = registry.new_int("n")
+    gauge.add(3)
+    counter.add(2)
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if (gauge.value, counter.value) == (0, 2) else 1)
+
+    assert os.waitpid(child, 0)[1] == 0
+    assert gauge.value == 3

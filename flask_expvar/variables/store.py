@@ -30,7 +30,8 @@ class Store(Protocol):
 class LocalStore:
     """Words in this process's own memory.
 
-    After a fork parent and child count apart, each from what there was.
+    After a fork parent and child count apart, each from what there was; what lives in the
+    parent alone (``livesum``) begins at zero in the child.
 
     :param pid: the process's id.
     """
@@ -56,4 +57,7 @@ class LocalStore:
         """Go on in a child: no thread of the parent's is there to give a lock back."""
         self._lock = allocate_rlock()
         self.slot.after_fork()
+        for node in self.slot.nodes:
+            if node.spec.mode == "livesum" and node.spec.width:
+                node.ints[node.at] = 0  # all bits zero: the float 0.0 as well
         self._part.pid = pid
