@@ -217,11 +217,13 @@ def test_the_sweep_takes_the_folders_of_dead_arbiters_only(tmp_path: Path) -> No
     busy = tmp_path / f"{folder.PREFIX}1-00000000"
     busy.mkdir(mode=0o700)
     store = SharedStore(busy, 1)
-    folder.sweep(tmp_path)
+    folder.sweep(tmp_path, grace=3600)
+    assert reused.exists()
+    folder.sweep(tmp_path, grace=0)
     assert {path.name for path in tmp_path.iterdir()} == {alive.name, foreign.name, busy.name}
     store.close()
     process.communicate(b"\n", timeout=30)
-    folder.sweep(tmp_path)
+    folder.sweep(tmp_path, grace=0)
 
     assert {path.name for path in tmp_path.iterdir()} == {foreign.name}
 

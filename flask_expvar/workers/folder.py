@@ -12,6 +12,7 @@ import signal
 import stat
 import sys
 import tempfile
+import time
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,6 +25,9 @@ from ..exceptions import StoreError
 from .lease import is_free, slot_files
 
 PREFIX = "flask_expvar-"
+#: How long the folder of an arbiter that is gone is left alone, in seconds.
+GRACE = 120.0
+_MARK = "abandoned"
 #: gunicorn hands this to the arbiter that replaces it (USR2).
 _OLD_ARBITER = "GUNICORN_PID"
 
@@ -90,6 +94,7 @@ def _of_arbiter(pid: int, environ: Mapping[str, str], owner: tuple[int, int] | N
         # The arbiter that USR2 started goes on counting where the old one is, or was.
         before = sorted(base.glob(f"{PREFIX}{old}-*"), key=lambda each: each.lstat().st_mtime)
         if before and before[-1].exists():
+            (before[-1] / _MARK).unlink(missing_ok=True)
             _link(path, before[-1].resolve().name)
     sweep(base)
     return _made(path.resolve(), owner)
@@ -152,8 +157,12 @@ def _made(path: Path, owner: tuple[int, int] | None) -> Path:
     return path
 
 
-def sweep(base: Path) -> None:
-    """Remove the folders of arbiters that are gone. Never raises."""
+def sweep(base: Path, grace: float = GRACE) -> None:
+    """Remove the folders of arbiters that have been gone for *grace* seconds. Never raises.
+
+    They are marked first: the workers of an arbiter that USR2 started look for the old one's
+    folder when they have loaded the application, and that may take its time.
+    """
     try:
         found = [path for path in base.iterdir() if path.name.startswith(PREFIX)]
         dead = [path for path in found if not _alive(path)]
@@ -161,16 +170,21 @@ def sweep(base: Path) -> None:
         for path in dead:
             if path.is_symlink():
                 path.unlink()
-            elif path not in kept and _is_abandoned(path):
+            elif path not in kept and _is_abandoned(path, grace):
                 shutil.rmtree(path, ignore_errors=True)
     except OSError:
         return  # somebody else sweeps, or may
 
 
-def _is_abandoned(path: Path) -> bool:
+def _is_abandoned(path: Path, grace: float) -> bool:
     # The arbiter is gone, its workers may still finish what they do.
     ours = path.stat().st_uid == os.geteuid()
-    return ours and all(is_free(file) for file in slot_files(path).values())
+    if not ours or not all(is_free(file) for file in slot_files(path).values()):
+        return False
+    mark = path / _MARK
+    if not mark.exists():
+        mark.touch(mode=0o600)
+    return time.time() - mark.stat().st_mtime >= grace
 
 
 def _alive(path: Path) -> bool:
