@@ -199,7 +199,7 @@ def test_the_share_of_a_worker_leaves_out_its_predecessor(gunicorn: Start) -> No
 
 
 def test_a_busy_worker_answers_the_others(gunicorn: Start) -> None:
-    server = gunicorn(SHOP, "-w", "2")
+    server = gunicorn(SHOP, "-w", "2", "--graceful-timeout", "1")
     with server.connect() as busy:
         busy.sendall(b"GET /slow HTTP/1.1\r\nHost: shop\r\n\r\n")
         server.wait_until(lambda: in_flight(server) == 1, what="it to hang")

@@ -210,6 +210,8 @@ class Server:
                 with contextlib.suppress(psutil.NoSuchProcess):
                     member.kill()
             wait_until(lambda: not self._members(sessions), failure=lambda: "all processes end")
+        if self.process is not None:
+            self.process.wait(timeout)  # reaped, or its end is a warning in a later test
         if self._short is not None:
             shutil.rmtree(self._short, ignore_errors=True)
 
