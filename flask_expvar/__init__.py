@@ -26,6 +26,10 @@ if t.TYPE_CHECKING:
     from .exceptions import SettingError as SettingError
     from .exceptions import StoreError as StoreError
     from .exceptions import UnknownError as UnknownError
+    from .traces.trace import NoTrace as NoTrace
+    from .traces.trace import Trace as Trace
+    from .traces.trace import current_trace as current_trace
+    from .traces.tracer import trace as trace
     from .variables.build import publish_build_info as publish_build_info
     from .variables.histogram import Histogram as Histogram
     from .variables.kinds import Float as Float
@@ -56,6 +60,8 @@ _PLACES = {
         "BadKindError", "BadNameError", "ExpvarError", "NameTakenError", "ParameterError",
         "SettingError", "StoreError", "UnknownError",
     ),
+    "traces.trace": ("NoTrace", "Trace", "current_trace"),
+    "traces.tracer": ("trace",),
     "variables.build": ("publish_build_info",),
     "variables.histogram": ("Histogram",),
     "variables.kinds": ("Float", "Func", "Int", "String", "Var"),
@@ -75,10 +81,11 @@ _HOMES = {name: place for place, names in _PLACES.items() for name in names}
 
 __all__ = [
     "BadKindError", "BadNameError", "Expvar", "ExpvarError", "ExpvarMiddleware", "Float", "Func",
-    "Histogram", "Int", "Level", "Map", "NameTakenError", "ParameterError", "Registry",
-    "SettingError", "StoreError", "String", "UnknownError", "Var", "blueprint",
-    "default_registry", "get", "new_float", "new_histogram", "new_int", "new_map", "new_string",
-    "publish", "publish_build_info", "snapshot", "unpublish",
+    "Histogram", "Int", "Level", "Map", "NameTakenError", "NoTrace", "ParameterError",
+    "Registry", "SettingError", "StoreError", "String", "Trace", "UnknownError", "Var",
+    "blueprint", "current_trace", "default_registry", "get", "new_float", "new_histogram",
+    "new_int", "new_map", "new_string", "publish", "publish_build_info", "snapshot", "trace",
+    "unpublish",
 ]  # fmt: skip
 
 if not t.TYPE_CHECKING:

@@ -1,0 +1,181 @@
+"""Family: the traces of one sort of work, and which of them are kept.
+
+Kept are the newest ten of each latency band and of each sort of failure, so that there is
+always an example of fast, slow and failed work, and the memory of it is bounded.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import deque
+from collections.abc import Callable, Iterator
+from itertools import islice
+from typing import Any
+from weakref import ref
+
+from .latencies import BANDS, Latencies
+from .trace import Starter, Trace
+
+RUNNING, FAILED = -1, -2
+KEPT = 10
+#: So many durations are counted at once.
+BATCH = 256
+#: Sorts of failure that have a ring of their own.
+SORTS = 20
+OTHER = "(other)"
+
+
+class Family:
+    """The traces of one sort of work.
+
+    :param tracer: whose it is.
+    :param lock: re-entrant: a signal handler may trace in the midst of a finish.
+    """
+
+    __slots__ = (
+        "_count_at",
+        "_errors",
+        "_latencies",
+        "_new",
+        "_rings",
+        "_running",
+        "clock",
+        "error_count",
+        "lock",
+        "lost",
+        "name",
+        "purge_at",
+        "tracer",
+    )  # fmt: skip
+
+    def __init__(self, tracer: Starter, name: str, clock: Callable[[], float], lock: Any) -> None:
+        self.tracer = tracer
+        self.name = name
+        self.clock = clock
+        self.lock = lock
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything: in a forked child, it is the parent's."""
+        # Weak, so that work whose trace was forgotten does not stay for ever.
+        self._running: dict[int, ref[Trace]] = {}
+        self.purge_at = 1000
+        #: How many traces were dropped without having been finished.
+        self.lost = 0
+        self._rings: list[deque[Trace]] = [deque(maxlen=KEPT) for _ in BANDS]
+        self._errors: dict[str, deque[Trace]] = {}
+        #: How many traces have failed.
+        self.error_count = 0
+        self._latencies = Latencies(self.clock())
+        # Counted in batches: one by one would cost each trace 0.4 µs more.
+        self._new: list[float] = []
+        self._count_at = self._latencies.until
+
+    def begin(self, trace: Trace) -> None:
+        """Note that *trace* is running."""
+        running = self._running
+        running[trace._number] = ref(trace)
+        if len(running) > self.purge_at:
+            self.purge()
+
+    def purge(self) -> None:
+        """Forget the traces that nobody holds any more, and count them as lost."""
+        with self.lock:
+            # list() of a dict is one step, so other threads may begin traces meanwhile.
+            gone = [number for number, each in list(self._running.items()) if each() is None]
+            for number in gone:
+                self.lost += self._running.pop(number, None) is not None
+            self.purge_at = max(1000, 2 * len(self._running))
+
+    def discard(self, trace: Trace) -> None:
+        """Forget *trace* as if it had never begun."""
+        self._running.pop(trace._number, None)
+        trace._end = trace._began
+        trace._room = 0
+
+    def move(self, trace: Trace, family: Family) -> None:
+        """Let *trace*, which is running here, run in another family."""
+        self._running.pop(trace._number, None)
+        trace._family = family
+        family.begin(trace)
+
+    def finish(self, trace: Trace, end: float) -> None:
+        """Note that *trace* is done, once, and keep it among its likes."""
+        # Who takes it out of the running ones does the rest: one step, where a lock would cost
+        # as much as all of this.
+        if self._running.pop(trace._number, None) is None:
+            return
+        trace._end = end
+        trace._room = 0
+        seconds = end - trace._began
+        # A clock that went back: the fastest band.
+        self._rings[bisect_right(BANDS, seconds) - 1 if seconds > 0 else 0].append(trace)
+        self._new.append(seconds)
+        if end >= self._count_at or len(self._new) >= BATCH:
+            self._count(end)
+        if trace._error is not None:
+            self._keep_failed(trace, trace._error)
+
+    def _count(self, now: float) -> None:
+        with self.lock:
+            new = self._new[:BATCH]
+            del self._new[: len(new)]
+            self._latencies.add(now, new)
+            self._count_at = self._latencies.until
+
+    def _keep_failed(self, trace: Trace, error: str) -> None:
+        with self.lock:
+            self.error_count += 1
+            ring = self._errors.get(error)
+            if ring is None:
+                if len(self._errors) >= SORTS:
+                    error = OTHER
+                ring = self._errors.setdefault(error, deque(maxlen=KEPT))
+            ring.append(trace)
+
+    # What pages ask
+
+    @property
+    def running_count(self) -> int:
+        """How many traces are running."""
+        self.purge()
+        return len(self._running)
+
+    def running(self, most: int | None = None) -> list[Trace]:
+        """Return the running traces that began first, at most so many."""
+        refs = list(self._running.values())
+        found = (trace for each in refs if (trace := each()) is not None)
+        return list(islice(found, most))
+
+    def band(self, number: int) -> list[Trace]:
+        """Return what is kept of one latency band, oldest first."""
+        return list(self._rings[number])
+
+    def failed(self) -> dict[str, list[Trace]]:
+        """Return what is kept of each sort of failure, oldest first."""
+        with self.lock:
+            return {error: list(ring) for error, ring in self._errors.items()}
+
+    def kept(self) -> Iterator[Trace]:
+        """Yield every finished trace that is kept, once."""
+        seen: set[int] = set()
+        with self.lock:
+            rings = [list(ring) for ring in (*self._rings, *self._errors.values())]
+        for ring in rings:
+            for trace in ring:
+                if trace._number not in seen:
+                    seen.add(trace._number)
+                    yield trace
+
+    @property
+    def latencies(self) -> Latencies:
+        """The durations of all that have finished, up to now. Hold the lock while reading."""
+        with self.lock:
+            while self._new:
+                self._count(self.clock())
+            return self._latencies
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing has happened here yet."""
+        return not self._running and not any(self._rings)

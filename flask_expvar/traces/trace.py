@@ -1,0 +1,476 @@
+"""Trace: what happened in one piece of work, when, and with what end."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import weakref
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
+from types import TracebackType
+from typing import Any, NamedTuple, Protocol, TypeVar
+
+from . import w3c
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+#: Kinds of events. A record is a line of the program's log.
+LOG, ERROR, EXCEPTION, RECORD, CHILD, LINK = "log", "error", "exception", "record", "child", "link"
+#: A text is cut after so many characters, an exception's message after these.
+LONGEST, LONGEST_MESSAGE = 4096, 200
+MAX_EVENTS, FEWEST_EVENTS = 100, 6
+#: So many traces below one are kept as long as it is; more are, while their own family keeps them.
+KEPT_BELOW = 100
+
+_UNSET: dict[str, Any] = {
+    "_before": None, "_dropped": 0, "_late": 0, "_max": MAX_EVENTS,
+    "_parent": None, "_tail": None, "_tree": None, "_w3c": None, "facts": None,
+}  # fmt: skip
+
+current: ContextVar[Trace | None] = ContextVar("flask_expvar.trace", default=None)
+
+
+class Event(NamedTuple):
+    """One thing that happened.
+
+    :param when: on the tracer's clock, in seconds.
+    :param kind: ``log``, ``error``, ``exception``, ``record``, ``child`` or ``link``.
+    :param detail: an exception's message, which may be sensitive.
+    :param other: the id of the child, or of what the link leads to.
+    """
+
+    when: float
+    kind: str
+    text: str
+    detail: str = ""
+    other: str = ""
+
+
+class Starter(Protocol):
+    """What a trace needs of its tracer."""
+
+    def start(self, family: str, title: str, *, parent: Trace | None = None) -> Trace:
+        """Begin another trace."""
+
+
+class Home(Protocol):
+    """What a trace needs of its family."""
+
+    name: str
+    lock: Any
+    clock: Callable[[], float]
+
+    @property
+    def tracer(self) -> Starter:
+        """Where other traces are begun."""
+
+    def finish(self, trace: Trace, end: float) -> None:
+        """Keep *trace*, which is done."""
+
+    def discard(self, trace: Trace) -> None:
+        """Forget *trace*."""
+
+
+class Trace:
+    """A piece of work that is going on, or was; made by :func:`~flask_expvar.trace`.
+
+    As a context manager it is the current trace of what happens inside, and finishes at the
+    end, with an error if an exception goes through. As a decorator each call of the function is
+    a trace of its own. Of many events the first third and the newest two thirds are kept, and
+    the others are counted in :attr:`dropped`.
+
+    All methods are safe to call from any thread, greenlet or task, and none of them raises.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_before",
+        "_began",
+        "_dropped",
+        "_end",
+        "_error",
+        "_events",
+        "_family",
+        "_late",
+        "_max",
+        "_number",
+        "_parent",
+        "_room",
+        "_tail",
+        "_tree",
+        "_w3c",
+        "_wall",
+        "facts",
+        "title",
+    )  # fmt: skip
+
+    _family: Home
+    #: What this one is about; may be changed while the trace is running.
+    title: str
+    _began: float
+    _number: int
+    _wall: int
+    _end: float | None
+    _error: str | None
+    # Tuples like Event's, which would cost three times as much to make.
+    _events: list[Any]
+    # Whether one more fits is the only question on the way of an event: none does after the end.
+    _room: int
+    _max: int
+    _tail: deque[Any] | None
+    _dropped: int
+    _late: int
+    _parent: Any
+    _tree: list[int] | None
+    _before: Trace | None
+    _w3c: Any
+    #: What else is known of it: plain data, shown beside the events.
+    facts: dict[str, Any] | None
+
+    def __getattr__(self, name: str) -> Any:
+        # Called for a slot that was never set: setting all of them would cost each trace 0.3 µs.
+        try:
+            return _UNSET[name]
+        except KeyError:
+            kind = type(self).__name__
+            raise AttributeError(f"{kind!r} object has no attribute {name!r}") from None
+
+    # What happened
+
+    def log(self, fmt: str, *args: object) -> None:
+        """Add an event; *args* are put into *fmt* as ``%`` does, if there are any."""
+        if args or type(fmt) is not str or len(fmt) > LONGEST:
+            fmt = _text(fmt, args)
+        events = self._events
+        if len(events) < self._room:
+            events.append((self._family.clock(), LOG, fmt))
+        else:
+            self._overflow((self._family.clock(), LOG, fmt))
+
+    def error(self, fmt: str | BaseException, *args: object) -> None:
+        """Add an event, and mark the trace as failed; *fmt* may be the exception itself.
+
+        Of an exception its class and place are kept, and the beginning of its message, which is
+        shown only to those who may see what is sensitive.
+        """
+        if isinstance(fmt, BaseException):
+            self.mark(type(fmt).__name__)
+            self.add(EXCEPTION, place(fmt), message(fmt))
+        else:
+            self.mark("error")
+            self.add(ERROR, _text(fmt, args))
+
+    def mark(self, error: str) -> None:
+        """Mark the trace as failed; the first *error* names the sort of failure."""
+        if self._error is None and self._end is None:
+            self._error = error
+
+    def add(self, kind: str, text: str, detail: Any = "") -> None:
+        """Add an event of any kind."""
+        event = (self._family.clock(), kind, text, detail)
+        if len(self._events) < self._room:
+            self._events.append(event)
+        else:
+            self._overflow(event)
+
+    def _overflow(self, event: Any) -> None:
+        with self._family.lock:
+            if self._end is not None:
+                self._late += 1
+                return
+            if self._tail is None:
+                third = self._max // 3
+                self._tail = deque(self._events[third:], self._max - third)
+                # The list stays as long as it is: by its length the next event comes here too.
+                self._events[third:] = [None] * (len(self._events) - third)
+            if len(self._tail) == self._tail.maxlen:
+                self._dropped += 1
+                self._let_go(self._tail[0])
+            self._tail.append(event)
+
+    def _let_go(self, event: Any) -> None:
+        if event[1] == CHILD and isinstance(event[3], Trace) and self._tree is not None:
+            self._tree[0] -= 1 + _kept_below(event[3])
+
+    def child(self, family: str, title: str) -> Trace:
+        """Begin a trace below this one."""
+        return self._family.tracer.start(family, title, parent=self)
+
+    def _adopt(self, child: Trace) -> None:
+        if self._tree is None:
+            self._tree = [0]
+        child._tree = tree = self._tree
+        child._parent = (weakref.ref(self), self.id)
+        tree[0] += 1
+        # Weak beyond a number: a chain of children must not keep what the rings have let go.
+        kept: Any = child if tree[0] <= KEPT_BELOW else (weakref.ref(child), child.id)
+        self.add(CHILD, "", kept)
+
+    def link(self, other: Trace | NoTrace, msg: str = "") -> None:
+        """Refer to another trace, with a message."""
+        if isinstance(other, Trace):
+            self.add(LINK, _text(msg, ()), (weakref.ref(other), other.id))
+
+    # Its end
+
+    def finish(self) -> None:
+        """End the trace; ending it again is fine. Later events are dropped, and counted."""
+        if self._end is None:
+            family = self._family
+            family.finish(self, family.clock())
+
+    def __enter__(self) -> Trace:
+        self._before = current.get()
+        current.set(self)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        # Set, not reset: a token is refused in another context, where a generator may end.
+        current.set(self._before)
+        self._before = None
+        if error is not None:
+            self.error(error)
+        self.finish()
+
+    def __call__(self, func: F) -> F:
+        """Return *func* so that each call is a trace of its own, as a child of the current one.
+
+        Of a generator the trace lasts until it ends.
+        """
+        start, family, title = self._family.tracer.start, self.family, self.title
+        self._family.discard(self)
+        made: Any
+        if inspect.iscoroutinefunction(func):
+
+            async def made(*args: Any, **kwargs: Any) -> Any:
+                with start(family, title, parent=current.get()):
+                    return await func(*args, **kwargs)
+
+        elif inspect.isgeneratorfunction(func):
+
+            def made(*args: Any, **kwargs: Any) -> Any:
+                yield from _traced(
+                    start(family, title, parent=current.get()), func(*args, **kwargs)
+                )
+
+        else:
+
+            def made(*args: Any, **kwargs: Any) -> Any:
+                with start(family, title, parent=current.get()):
+                    return func(*args, **kwargs)
+
+        return functools.wraps(func)(made)  # type: ignore[return-value]  # the same signature
+
+    # What is known of it
+
+    @property
+    def family(self) -> str:
+        """The sort of work."""
+        return self._family.name
+
+    @property
+    def id(self) -> str:
+        """``family!start in ns!64 random bits``, which no other trace in any worker has."""
+        return f"{self._family.name}!{self._wall}!{self._number:016x}"
+
+    @property
+    def seconds(self) -> float:
+        """How long it took, or has taken so far."""
+        return (self._family.clock() if self._end is None else self._end) - self._began
+
+    @property
+    def running(self) -> bool:
+        """Whether it has not finished yet."""
+        return self._end is None
+
+    @property
+    def failed(self) -> str | None:
+        """The sort of failure: the class of the exception, ``error``; None if all is well."""
+        return self._error
+
+    @property
+    def started(self) -> float:
+        """When it began, in seconds since the epoch."""
+        return self._wall / 1e9
+
+    @property
+    def events(self) -> list[Event]:
+        """The events that were kept, in the order in which they happened."""
+        with self._family.lock:
+            kept = list(self._events)
+            if self._tail is not None:
+                kept = kept[: self._max // 3] + list(self._tail)
+        return [_event(each) for each in kept]
+
+    @property
+    def dropped(self) -> int:
+        """How many events between the first third and the rest were not kept."""
+        return self._dropped
+
+    @property
+    def late(self) -> int:
+        """How many events came after the end."""
+        return self._late
+
+    @property
+    def parent(self) -> str | None:
+        """The id of the trace that this is a child of."""
+        return None if self._parent is None else self._parent[1]
+
+    def others(self) -> Iterator[tuple[Event, Trace | None]]:
+        """Yield the events that refer to another trace, with it if it is still known."""
+        with self._family.lock:
+            kept = [*self._events, *(self._tail or ())]
+        for each in kept:
+            if each is not None and each[1] in (CHILD, LINK):
+                other = each[3]
+                yield _event(each), other if isinstance(other, Trace) else other[0]()
+
+    # To other programs: https://www.w3.org/TR/trace-context/
+
+    @property
+    def traceparent(self) -> str:
+        """The header ``traceparent`` to send on, so that another program's trace joins this one.
+
+        Its trace id is the one that came with the request, if one did.
+        """
+        return w3c.format_parent(self.w3c_id, self._number)
+
+    @property
+    def w3c_id(self) -> str:
+        """32 hexadecimal digits that are the same all along the way of a request."""
+        if self._w3c is None:
+            above = self._parent[0]() if self._parent is not None else None
+            self._w3c = above.w3c_id if above is not None else w3c.new_id()
+        return str(self._w3c)
+
+    def __repr__(self) -> str:
+        state = "running" if self._end is None else f"{self.seconds:.6f} s"
+        return f"<Trace {self.family!r} {self.title!r} {state}>"
+
+
+class NoTrace:
+    """What :func:`~flask_expvar.current_trace` gives outside of a trace; false, does nothing."""
+
+    __slots__ = ()
+
+    id = family = title = traceparent = w3c_id = ""
+    parent = failed = None
+    running = False
+    seconds = started = 0.0
+    dropped = late = 0
+    events: tuple[Event, ...] = ()
+
+    def __bool__(self) -> bool:
+        return False
+
+    def log(self, fmt: str, *args: object) -> None:
+        """Do nothing."""
+
+    def error(self, fmt: str | BaseException, *args: object) -> None:
+        """Do nothing."""
+
+    def link(self, other: Trace | NoTrace, msg: str = "") -> None:
+        """Do nothing."""
+
+    def child(self, family: str, title: str) -> NoTrace:
+        """Return an object that does nothing either."""
+        return self
+
+    def finish(self) -> None:
+        """Do nothing."""
+
+    def __enter__(self) -> NoTrace:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Do nothing."""
+
+    def __call__(self, func: F) -> F:
+        return func
+
+    def __repr__(self) -> str:
+        return "<NoTrace>"
+
+
+NO_TRACE = NoTrace()
+
+
+def current_trace() -> Trace | NoTrace:
+    """Return the trace that this code runs in; outside of one, an object that does nothing.
+
+    Threads do not inherit it by themselves: hand it over with
+    ``pool.submit(contextvars.copy_context().run, work)``.
+    """
+    return current.get() or NO_TRACE
+
+
+def _traced(trace: Trace, generator: Iterator[Any]) -> Iterator[Any]:
+    # Not the current trace: whoever takes from the generator would be in it as well.
+    try:
+        yield from generator
+    except BaseException as error:
+        if not isinstance(error, GeneratorExit):
+            trace.error(error)
+        raise
+    finally:
+        trace.finish()
+
+
+def _kept_below(trace: Trace) -> int:
+    waiting, count = [trace], 0
+    while waiting:
+        found = waiting.pop()
+        kept = (*found._events, *(found._tail or ()))
+        below = [each[3] for each in kept if each is not None and each[1] == CHILD]
+        waiting += [each for each in below if isinstance(each, Trace)]
+        count += 1
+    return count - 1
+
+
+def _event(kept: Any) -> Event:
+    when, kind, text, *rest = kept
+    detail = rest[0] if rest else ""
+    if isinstance(detail, Trace):
+        return Event(when, kind, text, other=detail.id)
+    if isinstance(detail, tuple):
+        return Event(when, kind, text, other=detail[1])
+    return Event(when, kind, text, detail)
+
+
+def _text(fmt: Any, args: tuple[object, ...]) -> str:
+    """Return *fmt* with *args* put in, whatever they are, as a text that is not too long."""
+    try:
+        text = fmt % args if args else fmt
+        if type(text) is not str:
+            text = str(text)
+    except Exception as error:
+        what = fmt if type(fmt) is str else type(fmt).__name__
+        text = f"{what} (with arguments that raise {type(error).__name__})"
+    return text if len(text) <= LONGEST else text[:LONGEST] + "…"
+
+
+def place(error: BaseException) -> str:
+    """Return the class of an exception and where it was raised: no message, no locals."""
+    traceback = error.__traceback__
+    while traceback is not None and traceback.tb_next is not None:
+        traceback = traceback.tb_next
+    name = type(error).__name__
+    if traceback is None:
+        return name
+    code = traceback.tb_frame.f_code
+    return f"{name} at {code.co_filename}:{traceback.tb_lineno} in {code.co_name}"
+
+
+def message(error: BaseException) -> str:
+    """Return the beginning of an exception's message."""
+    try:
+        return str(error)[:LONGEST_MESSAGE]
+    except Exception as failure:
+        return f"(its message raised {type(failure).__name__})"

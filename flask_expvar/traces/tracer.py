@@ -1,0 +1,230 @@
+"""Tracer: the families of one registry, and where traces are found again."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import time
+import weakref
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from .._native import allocate_rlock
+from ..variables import registry as registries
+from ..variables.registry import Registry
+from .family import OTHER, Family
+from .trace import FEWEST_EVENTS, MAX_EVENTS, Trace, current
+
+#: Families beyond so many share one.
+MAX_FAMILIES = 500
+LONGEST_NAME = 256
+
+_tracers: weakref.WeakKeyDictionary[Registry, Tracer] = weakref.WeakKeyDictionary()
+_all: weakref.WeakSet[Tracer] = weakref.WeakSet()
+_hooked: list[bool] = []
+# A trace has no __init__: a call of one takes as long as all that stands in it.
+_new = object.__new__
+
+
+class Tracer:
+    """Begins traces and keeps them by family.
+
+    Safe to use from threads, greenlets and tasks. A forked child begins with none: those of its
+    parent are the parent's.
+
+    :param clock: seconds that only grow.
+    :param wall: the time of day, in ns since the epoch.
+    """
+
+    def __init__(
+        self,
+        *,
+        clock: Callable[[], float] = time.perf_counter,
+        wall: Callable[[], int] = time.time_ns,
+    ) -> None:
+        self.clock = clock
+        self.wall = wall
+        self.lock: Any = allocate_rlock()
+        self._families: dict[str, Family] = {}
+        #: Where requests are whose route is not known yet; what is in here has no name.
+        self.unnamed = Family(self, "", clock, self.lock)
+        self._number()
+        _all.add(self)
+        if not _hooked:
+            _hooked.append(True)
+            os.register_at_fork(after_in_child=_after_fork)
+
+    def _number(self) -> None:
+        # Not from the random module: programs seed it, alike in each worker.
+        first = int.from_bytes(os.urandom(4), "big") << 32
+        self.next_number = itertools.count(first + 1).__next__
+
+    def start(
+        self,
+        family: str,
+        title: str,
+        *,
+        parent: Trace | None = None,
+        max_events: int | None = None,
+    ) -> Trace:
+        """Begin a trace.
+
+        :param parent: the trace that this is a part of.
+        :param max_events: how many events are kept, at least 6; of more the middle is dropped.
+        """
+        found = self._families.get(family) if type(family) is str else None
+        if found is None:
+            found = self.family(family)
+        if type(title) is not str or len(title) > LONGEST_NAME:
+            title = name(title)
+        trace = _new(Trace)
+        trace._family = found
+        trace.title = title
+        trace._number = number = self.next_number()
+        trace._wall = self.wall()
+        trace._began = self.clock()
+        trace._end = trace._error = None
+        trace._events = []
+        trace._room = MAX_EVENTS
+        if max_events is not None:
+            trace._max = trace._room = max(int(max_events), FEWEST_EVENTS)
+        if parent is not None:
+            parent._adopt(trace)
+        # Family.begin(), without a call.
+        running = found._running
+        running[number] = weakref.ref(trace)
+        if len(running) > found.purge_at:
+            found.purge()
+        return trace
+
+    def family(self, family: object) -> Family:
+        """Return the family of a name, made if need be; one too many is ``(other)``."""
+        key = name(family)
+        with self.lock:
+            found = self._families.get(key)
+            if found is None:
+                if len(self._families) >= MAX_FAMILIES:
+                    key = OTHER
+                found = self._families.setdefault(key, Family(self, key, self.clock, self.lock))
+            return found
+
+    def families(self) -> list[Family]:
+        """Return the families in which something happened, by name."""
+        with self.lock:
+            found = [each for each in self._families.values() if not each.empty]
+        return sorted(found, key=lambda each: each.name)
+
+    def known(self, family: str) -> Family | None:
+        """Return the family of a name if it has one."""
+        return self._families.get(family)
+
+    # Look-ups
+
+    def find(self, id: str, ref: str = "") -> Trace | None:
+        """Return the trace with an id.
+
+        :param ref: the id of a trace that knows it: its parent, child or link. Through it one is
+            found that its own family keeps no more.
+        """
+        found = self._find(id)
+        if found is None and ref:
+            known = self._find(ref)
+            near = _around(known) if known is not None else iter(())
+            found = next((each for each in near if each.id == id), None)
+        return found
+
+    def _find(self, id: str) -> Trace | None:
+        # From the right: a family's name may hold the mark.
+        family, _, rest = id.rpartition("!")[0].rpartition("!")
+        known = self._families.get(family)
+        if known is None or not rest.isascii() or not rest.isdigit():
+            return None
+        candidates = itertools.chain(known.running(), known.kept())
+        return next((trace for trace in candidates if trace.id == id), None)
+
+    def _after_fork(self) -> None:
+        self.lock = allocate_rlock()
+        self._number()
+        for family in (self.unnamed, *self._families.values()):
+            family.lock = self.lock
+            family.reset()
+
+
+def _around(trace: Trace) -> Iterator[Trace]:
+    """Yield what *trace* refers to, and everything below that."""
+    above = trace._parent[0]() if trace._parent is not None else None
+    if above is not None:
+        yield above
+    seen = {trace._number}
+    waiting = [trace]
+    while waiting:
+        for _, other in waiting.pop().others():
+            if other is not None and other._number not in seen:
+                seen.add(other._number)
+                waiting.append(other)
+                yield other
+
+
+def name(given: object) -> str:
+    """Return *given* as a name of a family or a title: a text that is not too long."""
+    try:
+        text = str(given)
+    except Exception as error:
+        text = f"({type(error).__name__})"
+    return text if len(text) <= LONGEST_NAME else text[: LONGEST_NAME - 1] + "…"
+
+
+def tracer_of(registry: Registry) -> Tracer:
+    """Return the tracer that belongs to *registry*; always the same one."""
+    found = _tracers.get(registry)
+    if found is None:
+        found = _tracers.setdefault(registry, Tracer())
+    return found
+
+
+def nearest_tracer(registry: Registry | None) -> Tracer:
+    """Return the tracer of *registry*, else of the current trace, else of the default registry."""
+    if registry is not None:
+        return tracer_of(registry)
+    above = current.get()
+    if above is not None and isinstance(above._family.tracer, Tracer):
+        return above._family.tracer
+    return tracer_of(registries.default_registry)
+
+
+def trace(
+    family: str,
+    title: str = "",
+    *,
+    registry: Registry | None = None,
+    max_events: int | None = None,
+) -> Trace:
+    """Begin a trace, as a child of the current one if there is one.
+
+    ::
+
+        with expvar.trace("mail", f"to {domain}") as trace:
+            trace.log("connected to %s", host)
+
+
+        @expvar.trace("mail", "queue run")
+        def run(): ...
+
+    Without ``with`` or a decorator it runs until its :meth:`~flask_expvar.Trace.finish` is
+    called. Never raises.
+
+    :param family: the sort of work: one of a small number of names.
+    :param title: which one it is.
+    :param registry: of the pages that shall show it, where the current trace does not say.
+    :param max_events: how many events are kept, 100 unless given.
+    """
+    above = current.get()
+    found = nearest_tracer(registry)
+    if above is not None and above._family.tracer is not found:
+        above = None
+    return found.start(family, title, parent=above, max_events=max_events)
+
+
+def _after_fork() -> None:
+    for tracer in list(_all):
+        tracer._after_fork()
