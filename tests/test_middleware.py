@@ -19,7 +19,7 @@ from werkzeug.test import EnvironBuilder, run_wsgi_app
 
 from flask_expvar.variables.registry import DROPPED, Registry, default_registry
 from flask_expvar.variables.store import LocalStore
-from flask_expvar.web import failures
+from flask_expvar.web import signals
 from flask_expvar.web.bodies import CountedInput
 from flask_expvar.web.exchange import Exchange
 from flask_expvar.web.middleware import ExpvarMiddleware
@@ -612,13 +612,13 @@ def test_exception_with_a_handler_is_no_exception(flask_app: Flask, registry: Re
 
 
 def test_flask_is_listened_to_only_once_it_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(failures, "_watching", [])
+    monkeypatch.setattr(signals, "_watching", [])
     monkeypatch.delitem(sys.modules, "flask")
 
-    failures.watch()
+    signals.watch()
 
     assert "flask" not in sys.modules
-    assert failures._watching == []
+    assert signals._watching == []
 
 
 # -- one request, several middlewares ------------------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import weakref
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 
@@ -22,6 +23,14 @@ class Clock:
 
     def __call__(self) -> float:
         return self.now
+
+
+@pytest.fixture(autouse=True)
+def outside() -> Iterator[None]:
+    # Tests of forgotten bodies leave their request behind.
+    token = current.set(None)
+    yield
+    current.reset(token)
 
 
 @pytest.fixture

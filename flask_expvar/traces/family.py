@@ -14,7 +14,7 @@ from typing import Any
 from weakref import ref
 
 from .latencies import BANDS, Latencies
-from .trace import Starter, Trace
+from .trace import Home, Starter, Trace
 
 RUNNING, FAILED = -1, -2
 KEPT = 10
@@ -93,9 +93,10 @@ class Family:
         trace._end = trace._began
         trace._room = 0
 
-    def move(self, trace: Trace, family: Family) -> None:
-        """Let *trace*, which is running here, run in another family."""
-        self._running.pop(trace._number, None)
+    def move(self, trace: Trace, family: Home) -> None:
+        """Let *trace*, if it is still running here, run in another family."""
+        if self._running.pop(trace._number, None) is None:
+            return
         trace._family = family
         family.begin(trace)
 

@@ -71,6 +71,12 @@ class Home(Protocol):
     def discard(self, trace: Trace) -> None:
         """Forget *trace*."""
 
+    def begin(self, trace: Trace) -> None:
+        """Note that *trace* is running."""
+
+    def move(self, trace: Trace, family: Home) -> None:
+        """Let *trace* run in another family."""
+
 
 class Trace:
     """A piece of work that is going on, or was; made by :func:`~flask_expvar.trace`.
@@ -321,7 +327,11 @@ class Trace:
     @property
     def parent(self) -> str | None:
         """The id of the trace that this is a child of."""
-        return None if self._parent is None else self._parent[1]
+        if self._parent is None:
+            return None
+        above = self._parent[0]()
+        # A request is filed under another family when its route is found.
+        return str(self._parent[1] if above is None else above.id)
 
     def others(self) -> Iterator[tuple[Event, Trace | None]]:
         """Yield the events that refer to another trace, with it if it is still known."""

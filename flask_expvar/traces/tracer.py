@@ -97,6 +97,18 @@ class Tracer:
             found.purge()
         return trace
 
+    def begin(self, trace: Trace, family: Family, title: str, began: float) -> None:
+        """Begin *trace*, of a class of its own, at the moment *began* of the clock."""
+        trace._family = family
+        trace.title = title
+        trace._number = self.next_number()
+        trace._wall = self.wall()
+        trace._began = began
+        trace._end = trace._error = None
+        trace._events = []
+        trace._room = MAX_EVENTS
+        family.begin(trace)
+
     def family(self, family: object) -> Family:
         """Return the family of a name, made if need be; one too many is ``(other)``."""
         key = name(family)

@@ -4,59 +4,24 @@ from __future__ import annotations
 
 import io
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from ..variables.histogram import Histogram
-from ..variables.kinds import Int, Var
-from ..variables.namespace import Map
-from ..variables.registry import Registry
+from ..variables.kinds import Int
 from .bodies import Chunks, CountedInput
+from .recorder import Recorder
+from .requests import RequestTrace
+from .routes import ROUTE_KEY, route_of
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
 #: Where an application finds the exchange that it is part of.
 KEY = "expvar.request"
-#: Where an application may say, before the first byte, under which route it files the request.
-ROUTE_KEY = "expvar.route"
-NO_ROUTE = "(no route)"
-
-#: Gives the variable under a key, None if there is none; anything may be asked for.
-Lookup: TypeAlias = Callable[[Any], "Var | None"]
 _GONE: dict[str, Any] = {}
-
-
-class Recorder(Protocol):
-    """What an exchange needs of its middleware: variables, and ways to find their children."""
-
-    registry: Registry
-    clock: Callable[[], float]
-    late: Any
-    exceptions: Map
-    totals: Map
-    firsts: Map
-    in_flight: Int
-    received: Int
-    sent: Int
-    # Look-ups of what is there already, in C: None for a key that is new.
-    known_method: Lookup
-    known_code: Lookup
-    known_first: Lookup
-    known_total: Lookup
-
-    def method(self, method: object) -> Int:
-        """Return the counter of a request method."""
-
-    def code(self, status: object) -> Int:
-        """Return the counter of a status as an application gave it."""
-
-    def histogram(self, histograms: Map, route: object) -> Histogram:
-        """Return the histogram of *route*."""
-
-    def lost(self, var: Var, error: Exception) -> None:
-        """Note that something could not be counted in *var*."""
 
 
 class Exchange:
@@ -72,7 +37,7 @@ class Exchange:
     __slots__ = (
         "_began", "_body", "_environ", "_error", "_headers", "_lock", "_method", "_open",
         "_read", "_recorder", "_route", "_sent", "_start_response", "_status", "_waiting",
-        "_write", "parent",
+        "_write", "parent", "trace",
     )  # fmt: skip
 
     def __init__(
@@ -98,9 +63,12 @@ class Exchange:
         self._waiting = self._open = True
         gauge = recorder.in_flight
         self._lock = lock = recorder.registry.lock
-        self._began = recorder.clock()
+        self._began = began = recorder.clock()
         with lock:
             gauge._ints[gauge._at] += 1
+        requests = recorder.requests
+        #: What happens in this request, None if that is not recorded.
+        self.trace = None if requests is None else requests.begin(environ, self._method, began)
 
     def _count_input(self, environ: WSGIEnvironment) -> None:
         stream = environ.get("wsgi.input")
@@ -128,6 +96,8 @@ class Exchange:
 
         With *exc_info* the application says which exception it answers: it is counted.
         """
+        if self._recorder.trace_header is not None and self.trace is not None:
+            headers = self._with_id(headers, self.trace)
         if exc_info is None:
             self._write = self._start_response(status, headers)
         else:
@@ -136,8 +106,16 @@ class Exchange:
         self._status = status
         self._headers = headers
         # Now: Flask forgets its request before the body is read.
-        self._route = _route(self._environ)
+        self._route = route_of(self._environ)
         return self.write
+
+    def _with_id(self, headers: Any, trace: RequestTrace) -> Any:
+        try:
+            trace.file(route_of(self._environ))
+            return [*headers, (self._recorder.trace_header, quote(trace.id, safe="!"))]
+        except Exception as error:
+            self._recorder.lost(self._recorder.totals, error)
+            return headers
 
     def _note(self, exc_info: Any) -> None:
         try:
@@ -165,8 +143,10 @@ class Exchange:
         if self._open and error is not self._error:
             self._error = error
             if self._route is None:
-                self._route = _route(self._environ)
+                self._route = route_of(self._environ)
             self._recorder.exceptions.add(type(error).__name__)
+            if self.trace is not None:
+                self.trace.fail(error)
 
     def ignore(self) -> None:
         """Record nothing of this request, here and in the middlewares around."""
@@ -183,12 +163,16 @@ class Exchange:
             with lock:
                 if lock is self._lock:
                     gauge._ints[gauge._at] -= 1
+            if self.trace is not None:
+                self.trace.withdraw()
 
     # What the middleware calls
 
     def answer(self, body: Iterable[bytes]) -> Iterable[bytes]:
         """Return what the server gets in place of *body*, the application's response."""
         self._body = body
+        if self.trace is not None:
+            self.trace.forget_environ()
         if isinstance(body, (list, tuple)):
             return self._answer_list(body)
         wrapper = self._environ.get("wsgi.file_wrapper")
@@ -307,9 +291,10 @@ class Exchange:
         self._waiting = False
         recorder = self._recorder
         try:
-            seconds = recorder.clock() - self._began
+            now = recorder.clock()
+            seconds = now - self._began
             # Set late, or found when the response began, or still to be found.
-            route = self._environ.get(ROUTE_KEY) or self._route or _route(self._environ)
+            route = self._environ.get(ROUTE_KEY) or self._route or route_of(self._environ)
             self._route = route
             try:
                 method = recorder.known_method(self._method)
@@ -327,6 +312,8 @@ class Exchange:
                 code._ints[code._at] += 1
                 first._floats[first._sum_at] += seconds
                 first._ints[first._at + bucket] += 1
+            if self.trace is not None:
+                self.trace.first(now, route)
         except Exception as error:
             recorder.lost(recorder.firsts, error)
 
@@ -339,7 +326,8 @@ class Exchange:
         self._open = False
         recorder, route = self._recorder, self._route
         try:
-            seconds = recorder.clock() - self._began
+            now = recorder.clock()
+            seconds = now - self._began
             try:
                 total = recorder.known_total(route)
             except TypeError:
@@ -358,22 +346,10 @@ class Exchange:
                 sent._ints[sent._at] += self._sent
                 if self._read:  # seldom: most requests have no body
                     received._ints[received._at] += self._read
+            if self.trace is not None:
+                self.trace.done(now, self._status, self._read, self._sent)
         except Exception as error:
             recorder.lost(recorder.totals, error)
         # The environ holds this object: without a way back no garbage collection is needed.
         self._environ = _GONE
         self._error = None
-
-
-def _route(environ: WSGIEnvironment) -> Any:
-    route = environ.get(ROUTE_KEY)
-    if route is not None:
-        return route
-    # Flask's request; one of Werkzeug alone has no rule, one that matched nothing has None.
-    request = environ.get("werkzeug.request")
-    if request is None:
-        return NO_ROUTE
-    try:
-        return request.url_rule.rule
-    except AttributeError:
-        return NO_ROUTE

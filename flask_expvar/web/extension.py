@@ -23,6 +23,7 @@ class Expvar:
     :param registry: whose variables are counted and shown, the default one's unless given.
     :param url_prefix: where the pages are.
     :param prefix: what the names of the middleware's variables begin with.
+    :param trace_header: the response header that tells a trace's id, none unless given.
     """
 
     def __init__(
@@ -32,10 +33,12 @@ class Expvar:
         registry: Registry | None = None,
         url_prefix: str = "/debug",
         prefix: str = "http",
+        trace_header: str | None = None,
     ) -> None:
         self.registry = registry if registry is not None else default_registry
         self._url_prefix = url_prefix
         self._prefix = prefix
+        self._trace_header = trace_header
         if app is not None:
             self.init_app(app)
 
@@ -47,6 +50,9 @@ class Expvar:
         """
         app.register_blueprint(blueprint(registry=self.registry, url_prefix=self._url_prefix))
         app.wsgi_app = ExpvarMiddleware(  # type: ignore[method-assign]  # as Flask's docs do
-            app.wsgi_app, registry=self.registry, prefix=self._prefix
+            app.wsgi_app,
+            registry=self.registry,
+            prefix=self._prefix,
+            trace_header=self._trace_header,
         )
         app.extensions["expvar"] = self

@@ -9,22 +9,22 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import TYPE_CHECKING
 
+from ..traces.tracer import tracer_of
 from ..variables import registry as registries
 from ..variables.histogram import Histogram
 from ..variables.kinds import Int, Var
 from ..variables.namespace import Map
 from ..variables.registry import Registry
-from . import failures
-from .exchange import KEY, Exchange, Lookup
+from . import signals
+from .exchange import KEY, Exchange
 from .joining import join_alone
+from .recorder import Lookup
+from .requests import Requests
+from .routes import METHODS
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-#: The methods of RFC 9110, and PATCH of RFC 5789.
-METHODS = frozenset(
-    ("GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH")
-)
 #: How much of an unknown method is shown: a scanner's may be as long as a page.
 LONGEST_METHOD = 6
 MOST_METHODS = 100
@@ -59,6 +59,9 @@ class ExpvarMiddleware:
 
     :param registry: where the variables are declared; the default registry if None.
     :param clock: seconds that only grow.
+    :param traces: whether each request is a trace, for the page of traces.
+    :param trace_header: the name of a response header that tells the client the trace's id,
+        quoted as in a URL; none unless given.
     :param attach: called once, before the first request is counted; makes the workers share,
         unless a blueprint has, if not given.
     :raises NameTakenError: if one of the names is something else already.
@@ -71,6 +74,8 @@ class ExpvarMiddleware:
         registry: Registry | None = None,
         prefix: str = "http",
         clock: Callable[[], float] = time.perf_counter,
+        traces: bool = True,
+        trace_header: str | None = None,
         attach: Callable[[], None] | None = None,
     ) -> None:
         self._app = app
@@ -106,9 +111,12 @@ class ExpvarMiddleware:
         self.known_code: Lookup = self.codes._vars.get
         self.known_first: Lookup = self.firsts._vars.get
         self.known_total: Lookup = self.totals._vars.get
+        tracer = tracer_of(registry)
+        self.requests = Requests(tracer, clock) if traces else None
+        self.trace_header = trace_header
         #: Exchanges that the garbage collector found at a moment when they could not count.
         self.late: deque[Exchange] = deque()
-        failures.watch()
+        signals.watch()
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer a request as the application does."""
@@ -127,7 +135,7 @@ class ExpvarMiddleware:
     def _prepare(self) -> None:
         if not self._begun:
             self._begun = True
-            failures.watch()
+            signals.watch()
             try:
                 self._attach()
             except Exception:

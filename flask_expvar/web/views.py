@@ -19,9 +19,9 @@ from ..pages.vars_table import visible
 from ..settings import Settings
 from ..variables.registry import Registry, default_registry
 from .access import DENIED, Gate, startup_warnings
-from .failures import watch
 from .files import render, static_files, version
 from .joining import join
+from .signals import watch
 
 _log = logging.getLogger("flask_expvar")
 

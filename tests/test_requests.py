@@ -1,0 +1,275 @@
+"""Requests trace themselves: families, events, failures, and what must not be kept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from flask import Flask, Response, abort, render_template_string
+from werkzeug.test import Client, EnvironBuilder
+
+from flask_expvar import ExpvarMiddleware, Registry, blueprint, current_trace, trace
+from flask_expvar.traces.trace import Trace, current
+from flask_expvar.traces.tracer import Tracer, tracer_of
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def alone() -> None:
+    """Let the middleware share with nobody."""
+
+
+@pytest.fixture(autouse=True)
+def outside() -> Iterator[None]:
+    token = current.set(None)
+    yield
+    current.reset(token)
+
+
+@pytest.fixture
+def registry() -> Registry:
+    return Registry("traced")
+
+
+@pytest.fixture
+def tracer(registry: Registry) -> Tracer:
+    return tracer_of(registry)
+
+
+@pytest.fixture
+def app(registry: Registry) -> Flask:
+    app = Flask(__name__)
+    app.testing = False
+    app.config["EXPVAR_ACCESS"] = "loopback"
+
+    @app.get("/items/<int:n>")
+    def item(n: int) -> str:
+        current_trace().log("item %d", n)
+        return "x" * n
+
+    @app.get("/boom")
+    def boom() -> str:
+        raise ZeroDivisionError("the password is 1234")
+
+    @app.get("/teapot")
+    def teapot() -> str:
+        abort(418)
+
+    @app.get("/gateway")
+    def gateway() -> Response:
+        return Response("no", status=502)
+
+    @app.get("/page")
+    def page() -> str:
+        return render_template_string("hello {{ who }}", who="you")
+
+    @app.get("/nested")
+    def nested() -> str:
+        with trace("db", "select"):
+            return str(current_trace().parent)
+
+    app.wsgi_app = ExpvarMiddleware(  # type: ignore[method-assign]
+        app.wsgi_app, registry=registry, attach=alone, trace_header="X-Trace"
+    )
+    return app
+
+
+def only(tracer: Tracer) -> Trace:
+    """Return the one trace that was made by a request."""
+    (found,) = (kept for family in tracer.families() for kept in family.kept())
+    return found
+
+
+def texts(found: Trace) -> list[str]:
+    return [event.text for event in found.events]
+
+
+def test_request_is_filed_under_its_method_and_rule(app: Flask, tracer: Tracer) -> None:
+    app.test_client().get("/items/3?token=s3cret", headers={"Cookie": "id=s3cret"}, buffered=True)
+
+    found = only(tracer)
+    assert (found.family, found.title) == ("GET /items/<int:n>", "/items/<int:n>")
+    assert texts(found) == ["matched", "item 3", "first byte", "done"]
+    assert found.facts is not None
+    assert (found.facts["status"], found.facts["sent"], found.facts["method"]) == ("200", 3, "GET")
+    assert "s3cret" not in repr([found.title, found.family, found.facts, found.events])
+
+
+@pytest.mark.parametrize("path", ["/reset/s3cret-token", "/items/none"])
+def test_request_without_a_route_does_not_tell_its_path(
+    app: Flask, tracer: Tracer, path: str
+) -> None:
+    app.test_client().get(path, buffered=True)
+
+    assert (only(tracer).family, only(tracer).failed) == ("GET (no route)", None)
+
+
+def test_unknown_method_is_not_told(app: Flask, tracer: Tracer) -> None:
+    app.test_client().open("/items/3", method="S3CRET", buffered=True)
+
+    assert only(tracer).family == "unknown (no route)"
+
+
+def test_exception_fails_the_request_with_its_class_and_place(app: Flask, tracer: Tracer) -> None:
+    app.test_client().get("/boom", buffered=True)
+
+    found = only(tracer)
+    (event,) = (each for each in found.events if each.kind == "exception")
+    assert found.failed == "ZeroDivisionError"
+    assert event.text.startswith(f"ZeroDivisionError at {__file__}:")
+    assert event.detail == "the password is 1234"
+
+
+@pytest.mark.parametrize(
+    ("path", "failed"), [("/teapot", None), ("/gateway", "HTTP 502"), ("/nothing", None)]
+)
+def test_status_of_500_and_more_is_a_failure(
+    app: Flask, tracer: Tracer, path: str, failed: str | None
+) -> None:
+    app.test_client().get(path, buffered=True)
+
+    assert only(tracer).failed == failed
+
+
+def test_templates_are_events(app: Flask, tracer: Tracer) -> None:
+    app.test_client().get("/page", buffered=True)
+
+    assert texts(only(tracer))[1:3] == ["rendering a string", "rendered a string"]
+
+
+def test_trace_in_a_view_is_a_child_of_the_request(app: Flask, tracer: Tracer) -> None:
+    parent = app.test_client().get("/nested", buffered=True).text
+
+    (request,) = tracer.family("GET /nested").kept()
+    assert parent == request.id
+    assert [event.kind for event, _ in request.others()] == ["child"]
+
+
+def test_header_tells_an_id_under_which_the_trace_is_found(app: Flask, tracer: Tracer) -> None:
+    from urllib.parse import unquote
+
+    id = unquote(app.test_client().get("/items/3", buffered=True).headers["X-Trace"])
+
+    assert tracer.find(id) is only(tracer)
+
+
+def test_trace_id_of_the_caller_is_sent_on(app: Flask, tracer: Tracer) -> None:
+    caller = "4bf92f3577b34da6a3ce929d0e0e4736"
+    app.test_client().get(
+        "/items/3", headers={"traceparent": f"00-{caller}-00f067aa0ba902b7-01"}, buffered=True
+    )
+
+    found = only(tracer)
+    assert found.facts is not None
+    assert found.traceparent == f"00-{caller}-{found.id[-16:]}-01"
+    assert found.facts["caller"] == "00f067aa0ba902b7"
+
+
+@pytest.mark.parametrize("header", ["", "00-0-0-0", "x" * 10_000, "\x00", "00-" + "g" * 32])
+def test_bad_traceparent_is_as_good_as_none(app: Flask, tracer: Tracer, header: str) -> None:
+    environ = EnvironBuilder(path="/items/3").get_environ()
+    environ["HTTP_TRACEPARENT"] = header
+    Client(app).open(environ, buffered=True)
+
+    assert only(tracer).failed is None
+    assert len(only(tracer).w3c_id) == 32
+
+
+def test_running_request_is_listed_with_its_route(app: Flask, tracer: Tracer) -> None:
+    seen: list[str] = []
+
+    @app.get("/wait")
+    def wait() -> str:
+        seen.extend(each.title for each in tracer.family("GET /wait").running())
+        return ""
+
+    app.test_client().get("/wait", buffered=True)
+
+    assert seen == ["/wait"]
+    assert tracer.family("GET /wait").running_count == tracer.unnamed.running_count == 0
+
+
+def test_streamed_body_is_timed_until_it_is_closed(registry: Registry, tracer: Tracer) -> None:
+    clock = Clock()
+
+    def app(environ: Any, start_response: Any) -> Iterator[bytes]:
+        start_response("200 OK", [])
+        clock.now += 0.03
+        yield b"a"
+        clock.now += 0.2
+        yield b"b"
+
+    tracer.clock = tracer.unnamed.clock = clock
+    wrapped = ExpvarMiddleware(app, registry=registry, clock=clock, attach=alone)
+    Client(wrapped).get("/", buffered=True)
+
+    found = only(tracer)
+    assert found.facts is not None
+    assert (round(found.seconds, 6), round(found.facts["firstByte"], 6)) == (0.23, 0.03)
+
+
+def test_client_that_hangs_up_ends_the_trace(registry: Registry, tracer: Tracer) -> None:
+    def app(environ: Any, start_response: Any) -> Iterator[bytes]:
+        start_response("200 OK", [])
+        yield b"a"
+        yield b"b"
+
+    body: Any = ExpvarMiddleware(app, registry=registry, attach=alone)(
+        EnvironBuilder().get_environ(), lambda status, headers: None
+    )
+    next(iter(body))
+    body.close()
+
+    assert only(tracer).failed is None
+    assert not current_trace()
+
+
+def test_debug_pages_are_not_traced(app: Flask, registry: Registry, tracer: Tracer) -> None:
+    app.register_blueprint(blueprint(registry=registry))
+    app.test_client().get("/debug/vars", buffered=True)
+
+    assert tracer.families() == []
+    assert tracer.unnamed.running_count == 0
+    assert not current_trace()
+
+
+def test_title_may_be_chosen_by_the_view(app: Flask, tracer: Tracer) -> None:
+    @app.get("/order")
+    def order() -> str:
+        found = current_trace()
+        assert isinstance(found, Trace)
+        found.title = "order 17"
+        return ""
+
+    app.test_client().get("/order", buffered=True)
+
+    assert only(tracer).title == "order 17"
+
+
+def test_traces_may_be_left_out(registry: Registry, tracer: Tracer) -> None:
+    def app(environ: Any, start_response: Any) -> list[bytes]:
+        start_response("200 OK", [])
+        return [repr(current_trace()).encode()]
+
+    wrapped = ExpvarMiddleware(app, registry=registry, attach=alone, traces=False)
+
+    assert Client(wrapped).get("/").text == "<NoTrace>"
+    assert tracer.families() == []
+
+
+def test_application_names_its_route_whatever_that_is(registry: Registry, tracer: Tracer) -> None:
+    def app(environ: Any, start_response: Any) -> list[bytes]:
+        environ["expvar.route"] = ["no", "text"]
+        start_response("200 OK", [])
+        return [b""]
+
+    Client(ExpvarMiddleware(app, registry=registry, attach=alone)).get("/", buffered=True)
+
+    assert only(tracer).family == "GET ['no', 'text']"
