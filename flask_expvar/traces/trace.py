@@ -320,6 +320,16 @@ class Trace:
         return self._dropped
 
     @property
+    def gap(self) -> int:
+        """How many of the events that were kept come before those that were dropped."""
+        return self._max // 3
+
+    @property
+    def began(self) -> float:
+        """When it began, on the tracer's clock."""
+        return self._began
+
+    @property
     def late(self) -> int:
         """How many events came after the end."""
         return self._late
