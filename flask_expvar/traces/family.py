@@ -9,12 +9,11 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable, Iterator
-from itertools import islice
 from typing import Any
 from weakref import ref
 
 from .latencies import BANDS, Latencies
-from .trace import Home, Starter, Trace
+from .trace import Starter, Trace
 
 RUNNING, FAILED = -1, -2
 KEPT = 10
@@ -93,13 +92,6 @@ class Family:
         trace._end = trace._began
         trace._room = 0
 
-    def move(self, trace: Trace, family: Home) -> None:
-        """Let *trace*, if it is still running here, run in another family."""
-        if self._running.pop(trace._number, None) is None:
-            return
-        trace._family = family
-        family.begin(trace)
-
     def finish(self, trace: Trace, end: float) -> None:
         """Note that *trace* is done, once, and keep it among its likes."""
         # Who takes it out of the running ones does the rest: one step, where a lock would cost
@@ -108,6 +100,11 @@ class Family:
             return
         trace._end = end
         trace._room = 0
+        self.keep(trace)
+
+    def keep(self, trace: Trace) -> None:
+        """Keep *trace*, which has ended, among its likes."""
+        end = trace._end or 0.0
         seconds = end - trace._began
         # A clock that went back: the fastest band.
         self._rings[bisect_right(BANDS, seconds) - 1 if seconds > 0 else 0].append(trace)
@@ -140,25 +137,29 @@ class Family:
     def running_count(self) -> int:
         """How many traces are running."""
         self.purge()
-        return len(self._running)
+        return len(self._running) + len(self.tracer.guests(self.name))
 
     def running(self, most: int | None = None) -> list[Trace]:
         """Return the running traces that began first, at most so many."""
         refs = list(self._running.values())
-        found = (trace for each in refs if (trace := each()) is not None)
-        return list(islice(found, most))
+        found = [trace for each in refs if (trace := each()) is not None]
+        found += self.tracer.guests(self.name)
+        return sorted(found, key=lambda trace: trace._began)[:most]
 
     def band(self, number: int) -> list[Trace]:
         """Return what is kept of one latency band, oldest first."""
+        self.tracer.settle()
         return list(self._rings[number])
 
     def failed(self) -> dict[str, list[Trace]]:
         """Return what is kept of each sort of failure, oldest first."""
+        self.tracer.settle()
         with self.lock:
             return {error: list(ring) for error, ring in self._errors.items()}
 
     def kept(self) -> Iterator[Trace]:
         """Yield every finished trace that is kept, once."""
+        self.tracer.settle()
         seen: set[int] = set()
         with self.lock:
             rings = [list(ring) for ring in (*self._rings, *self._errors.values())]
@@ -171,6 +172,7 @@ class Family:
     @property
     def latencies(self) -> Latencies:
         """The durations of all that have finished, up to now. Hold the lock while reading."""
+        self.tracer.settle()
         with self.lock:
             while self._new:
                 self._count(self.clock())
@@ -179,4 +181,4 @@ class Family:
     @property
     def empty(self) -> bool:
         """Whether nothing has happened here yet."""
-        return not self._running and not any(self._rings)
+        return not (self._running or any(self._rings) or self.tracer.guests(self.name))

@@ -6,7 +6,7 @@ import functools
 import inspect
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextvars import ContextVar
 from types import TracebackType
 from typing import Any, NamedTuple, Protocol, TypeVar
@@ -53,6 +53,12 @@ class Starter(Protocol):
     def start(self, family: str, title: str, *, parent: Trace | None = None) -> Trace:
         """Begin another trace."""
 
+    def settle(self) -> None:
+        """File what has ended elsewhere."""
+
+    def guests(self, family: str) -> Sequence[Trace]:
+        """Return what is running elsewhere of a family."""
+
 
 class Home(Protocol):
     """What a trace needs of its family."""
@@ -70,12 +76,6 @@ class Home(Protocol):
 
     def discard(self, trace: Trace) -> None:
         """Forget *trace*."""
-
-    def begin(self, trace: Trace) -> None:
-        """Note that *trace* is running."""
-
-    def move(self, trace: Trace, family: Home) -> None:
-        """Let *trace* run in another family."""
 
 
 class Trace:
@@ -283,7 +283,7 @@ class Trace:
     @property
     def id(self) -> str:
         """``family!start in ns!64 random bits``, which no other trace in any worker has."""
-        return f"{self._family.name}!{self._wall}!{self._number:016x}"
+        return f"{self.family}!{self._wall}!{self._number:016x}"
 
     @property
     def seconds(self) -> float:

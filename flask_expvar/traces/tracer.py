@@ -6,8 +6,8 @@ import itertools
 import os
 import time
 import weakref
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Protocol
 
 from .._native import allocate_rlock
 from ..variables import registry as registries
@@ -24,6 +24,20 @@ _all: weakref.WeakSet[Tracer] = weakref.WeakSet()
 _hooked: list[bool] = []
 # A trace has no __init__: a call of one takes as long as all that stands in it.
 _new = object.__new__
+
+
+class Source(Protocol):
+    """Where traces are made that are filed when they have ended."""
+
+    @property
+    def running(self) -> Mapping[int, Trace]:
+        """Those that have not ended, by number."""
+
+    def settle(self) -> None:
+        """File those that have ended."""
+
+    def forget(self) -> None:
+        """Forget everything, in a forked child."""
 
 
 class Tracer:
@@ -46,7 +60,9 @@ class Tracer:
         self.wall = wall
         self.lock: Any = allocate_rlock()
         self._families: dict[str, Family] = {}
-        #: Where requests are whose route is not known yet; what is in here has no name.
+        #: Where else traces are made.
+        self.sources: list[Source] = []
+        #: The family of what has not been filed yet.
         self.unnamed = Family(self, "", clock, self.lock)
         self._number()
         _all.add(self)
@@ -97,18 +113,6 @@ class Tracer:
             found.purge()
         return trace
 
-    def begin(self, trace: Trace, family: Family, title: str, began: float) -> None:
-        """Begin *trace*, of a class of its own, at the moment *began* of the clock."""
-        trace._family = family
-        trace.title = title
-        trace._number = self.next_number()
-        trace._wall = self.wall()
-        trace._began = began
-        trace._end = trace._error = None
-        trace._events = []
-        trace._room = MAX_EVENTS
-        family.begin(trace)
-
     def family(self, family: object) -> Family:
         """Return the family of a name, made if need be; one too many is ``(other)``."""
         key = name(family)
@@ -122,12 +126,24 @@ class Tracer:
 
     def families(self) -> list[Family]:
         """Return the families in which something happened, by name."""
+        self.settle()
         with self.lock:
             found = [each for each in self._families.values() if not each.empty]
         return sorted(found, key=lambda each: each.name)
 
+    def settle(self) -> None:
+        """File what has ended at the sources."""
+        for source in self.sources:
+            source.settle()
+
+    def guests(self, family: str) -> list[Trace]:
+        """Return what is running of a family at the sources."""
+        running = [trace for source in self.sources for trace in list(source.running.values())]
+        return [trace for trace in running if trace.family == family]
+
     def known(self, family: str) -> Family | None:
         """Return the family of a name if it has one."""
+        self.settle()
         return self._families.get(family)
 
     # Look-ups
@@ -148,7 +164,7 @@ class Tracer:
     def _find(self, id: str) -> Trace | None:
         # From the right: a family's name may hold the mark.
         family, _, rest = id.rpartition("!")[0].rpartition("!")
-        known = self._families.get(family)
+        known = self.known(family)
         if known is None or not rest.isascii() or not rest.isdigit():
             return None
         candidates = itertools.chain(known.running(), known.kept())
@@ -160,6 +176,8 @@ class Tracer:
         for family in (self.unnamed, *self._families.values()):
             family.lock = self.lock
             family.reset()
+        for source in self.sources:
+            source.forget()
 
 
 def _around(trace: Trace) -> Iterator[Trace]:

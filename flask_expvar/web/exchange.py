@@ -111,7 +111,7 @@ class Exchange:
 
     def _with_id(self, headers: Any, trace: RequestTrace) -> Any:
         try:
-            trace.file(route_of(self._environ))
+            trace._route = route_of(self._environ)
             return [*headers, (self._recorder.trace_header, quote(trace.id, safe="!"))]
         except Exception as error:
             self._recorder.lost(self._recorder.totals, error)
@@ -171,8 +171,11 @@ class Exchange:
     def answer(self, body: Iterable[bytes]) -> Iterable[bytes]:
         """Return what the server gets in place of *body*, the application's response."""
         self._body = body
-        if self.trace is not None:
-            self.trace.forget_environ()
+        trace = self.trace
+        if trace is not None:
+            # The environ holds this body, which may be waiting to be collected.
+            trace._environ = None
+            trace._route = self._route
         if isinstance(body, (list, tuple)):
             return self._answer_list(body)
         wrapper = self._environ.get("wsgi.file_wrapper")
@@ -312,8 +315,10 @@ class Exchange:
                 code._ints[code._at] += 1
                 first._floats[first._sum_at] += seconds
                 first._ints[first._at + bucket] += 1
-            if self.trace is not None:
-                self.trace.first(now, route)
+            trace = self.trace
+            if trace is not None:
+                trace._first_at = now
+                trace._route = route
         except Exception as error:
             recorder.lost(recorder.firsts, error)
 

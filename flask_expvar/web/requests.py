@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from ..traces import w3c
 from ..traces.family import Family
-from ..traces.trace import LOG, Trace, current
+from ..traces.trace import LOG, MAX_EVENTS, Event, Trace, current
 from ..traces.tracer import Tracer, name
-from .routes import METHODS, route_of
+from .routes import METHODS, NO_ROUTE, route_of
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
 #: So many pairs of method and route are remembered.
 MOST_PLACES = 5000
+#: So many requests are filed at once.
+BATCH = 64
+_new = object.__new__
 
 
 class Notes(Protocol):
@@ -43,7 +47,10 @@ class Place(NamedTuple):
 
 
 class Requests:
-    """Begins the traces of one middleware's requests.
+    """Begins and keeps the traces of one middleware's requests.
+
+    On a request's way only what cannot wait is done. Those that have ended are filed by the
+    batch, or when somebody looks: what is done often in a row is done four times as fast.
 
     :param clock: the middleware's; it times both.
     """
@@ -54,32 +61,35 @@ class Requests:
         #: What the notes of this registry are known by.
         self.key = 0
         self.notes: Notes | None = None
+        self.running: dict[int, RequestTrace] = {}
+        self.ended: deque[RequestTrace] = deque()
         self._places: dict[tuple[Any, Any], Place] = {}
+        tracer.sources.append(self)
 
     def begin(self, environ: WSGIEnvironment, method: Any, began: float) -> RequestTrace:
         """Begin the trace of a request, and make it the current one. Never raises."""
-        tracer = self.tracer
-        trace = RequestTrace.__new__(RequestTrace)
-        tracer.begin(trace, tracer.unnamed, "", began)
+        trace = _new(RequestTrace)
         trace._requests = self
         trace._environ = environ
         trace._method = method
-        trace._route = None
-        trace._doomed = False
-        trace._first_at = began
-        header = environ.get("HTTP_TRACEPARENT")
-        if header:
-            found = w3c.parse_parent(str(header))
-            if found is not None:
-                trace._w3c, caller = found
-                trace.facts = {"caller": caller}
+        tracer = self.tracer
+        trace._family = tracer.unnamed
+        trace._number = number = tracer.next_number()
+        trace._wall = tracer.wall()
+        trace._began = began
+        trace._end = trace._error = trace._route = trace._doomed = None
+        trace._events = []
+        trace._room = MAX_EVENTS
+        self.running[number] = trace
+        if "HTTP_TRACEPARENT" in environ:
+            trace.follow(environ["HTTP_TRACEPARENT"])
         before = current.get()
         # One that has ended was left behind: its server has never closed the body.
-        trace._before = before if before is not None and before._end is None else None
+        trace._before = before if before is None or before._end is None else None
         current.set(trace)
         notes = trace._notes = self.notes
         if notes is not None:
-            trace._note = notes.begin(trace._wall, trace._number, self.key)
+            trace._note = notes.begin(trace._wall, number, self.key)
         return trace
 
     def place(self, method: Any, route: Any) -> Place:
@@ -98,21 +108,33 @@ class Requests:
             self._places[method, route] = found
         return found
 
+    def settle(self) -> None:
+        """File the traces of all requests that have ended."""
+        while self.ended:
+            try:
+                trace = self.ended.popleft()
+            except IndexError:  # another thread was quicker
+                return
+            trace.settle()
+
+    def forget(self) -> None:
+        """Begin anew in a forked child: what was running is its parent's."""
+        self.running = {}
+        self.ended = deque()
+
 
 class RequestTrace(Trace):
-    """The trace of one request. Nothing of it that came from the client is kept but the method."""
+    """The trace of one request. Nothing of it that came from the client is kept but the method.
+
+    When the route was found, the response began and ended is kept as numbers, and what is known
+    of the response as it came: events and facts are made of them when somebody looks.
+    """
 
     __slots__ = (
-        "_caller",
-        "_doomed",
-        "_environ",
-        "_first_at",
-        "_method",
-        "_note",
-        "_notes",
-        "_requests",
-        "_route",
-    )
+        "_caller", "_done_at", "_doomed", "_environ", "_first_at", "_matched_at", "_method",
+        "_note", "_notes", "_received", "_requests", "_route", "_said", "_sent", "_status",
+        "_title",
+    )  # fmt: skip
 
     _requests: Requests
     _environ: WSGIEnvironment | None
@@ -120,84 +142,144 @@ class RequestTrace(Trace):
     _route: Any
     _notes: Notes | None
     _note: int
-    _doomed: bool
+    _caller: str
+    _doomed: bool | None
+    _matched_at: float
     _first_at: float
+    _done_at: float
+    _status: Any
+    _received: int
+    _sent: int
+    _said: dict[str, Any]
+    _title: str
+
+    # What happens on the way of the request
+
+    def follow(self, header: Any) -> None:
+        """Take part in the trace of the program that has sent *header*, a ``traceparent``."""
+        found = w3c.parse_parent(str(header))
+        if found is not None:
+            self._w3c, self._caller = found
 
     def match(self) -> None:
         """Note that the application has found the route."""
-        if self._environ is not None:
-            self._add(self._requests.clock(), "matched")
-            self.file(route_of(self._environ))
-
-    def forget_environ(self) -> None:
-        """Let go of the environ: it holds the body, which may be waiting to be collected."""
-        self._environ = None
-
-    def file(self, route: Any) -> None:
-        """Move to the family of *route*."""
-        if route is self._route:
-            return
-        self._route = route
-        place = self._requests.place(self._method, route)
-        if place.family is not self._family:
-            self._family.move(self, place.family)
-        self.title = place.title
-        if self._notes is not None:
-            self._notes.name(self._note, place.note)
+        environ = self._environ
+        if environ is not None:
+            self._matched_at = self._requests.clock()
+            self._route = route = route_of(environ)
+            if self._notes is not None:
+                self._notes.name(self._note, self._requests.place(self._method, route).note)
 
     def fail(self, error: BaseException) -> None:
         """Note an exception that the application raised."""
         self.error(error)
         self._doomed = not isinstance(error, (Exception, GeneratorExit))
 
-    def first(self, when: float, route: Any) -> None:
-        """Note the first byte of the response."""
-        self.file(route)
-        self._first_at = when
-        self._add(when, "first byte")
-
-    def _add(self, when: float, text: str) -> None:
-        event = (when, LOG, text)
-        if len(self._events) < self._room:
-            self._events.append(event)
-        else:
-            self._overflow(event)
-
     def done(self, when: float, status: Any, received: int, sent: int) -> None:
-        """End with the response; one whose status is 500 or more has failed."""
-        self._add(when, "done")
-        code = status[:3] if isinstance(status, str) else "(none)"
-        if self._error is None and "500" <= code <= "599":
-            self._error = f"HTTP {code}"
-        said, self.facts = (
-            self.facts,
-            {
-                "method": self._method if self._method in METHODS else "unknown",
-                "status": code,
-                "firstByte": self._first_at - self._began,
-                "received": received,
-                "sent": sent,
-            },
-        )
-        if said:
-            self.facts |= said
-        self._family.finish(self, when)
-        self._leave()
+        """End with the response."""
+        self._done_at = self._end = when
+        self._room = 0
+        self._status = status
+        self._received = received
+        self._sent = sent
+        requests = self._requests
+        # Not there: this process was forked meanwhile, and the request is its parent's.
+        if requests.running.pop(self._number, None) is not None:
+            ended = requests.ended
+            ended.append(self)
+            if len(ended) >= BATCH:
+                requests.settle()
+        # as _leave does, without the call
+        if current.get() is self:
+            current.set(self._before)
+        self._before = None
+        if self._notes is not None:
+            self._release(self._notes)
 
     def withdraw(self) -> None:
         """Be forgotten: this request is not to be seen."""
-        self._family.discard(self)
+        self._requests.running.pop(self._number, None)
+        self._end = self._began
+        self._room = 0
         self._leave()
 
     def _leave(self) -> None:
         if current.get() is self:
             current.set(self._before)
-        self._before = None
-        self._environ = None
-        if self._notes is None:
-            return
+        self._before = self._environ = None
+        if self._notes is not None:
+            self._release(self._notes)
+
+    def _release(self, notes: Notes) -> None:
         # Whoever asks a worker to go raises through what it is doing: SystemExit, GreenletExit.
         if self._doomed:
-            self._notes.keep(self._note)
+            notes.keep(self._note)
         else:
-            self._notes.end(self._note)
+            notes.end(self._note)
+
+    # What can wait
+
+    def settle(self) -> None:
+        """Be kept among those of the route; one whose status is 500 or more has failed."""
+        status = self._status
+        if self._error is None and type(status) is str and "500" <= status[:3] <= "599":
+            self._error = f"HTTP {status[:3]}"
+        family = self._place.family
+        self._family = family
+        family.keep(self)
+
+    def finish(self) -> None:
+        """Do nothing: the trace of a request ends with its response."""
+
+    @property
+    def _place(self) -> Place:
+        route = self._route
+        if route is None:
+            route = NO_ROUTE if self._environ is None else route_of(self._environ)
+        return self._requests.place(self._method, route)
+
+    @property
+    def family(self) -> str:
+        """Method and route."""
+        return self._place.family.name
+
+    @property
+    def title(self) -> str:
+        """The route, unless the application has set another title."""
+        return self._title if hasattr(self, "_title") else self._place.title
+
+    @title.setter
+    def title(self, title: str) -> None:
+        self._title = name(title)
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What is known of the response, and what the application says of the request."""
+        facts = {"method": self._method if self._method in METHODS else "unknown"}
+        if hasattr(self, "_caller"):
+            facts["caller"] = self._caller
+        if hasattr(self, "_first_at"):
+            facts["firstByte"] = self._first_at - self._began
+        if hasattr(self, "_done_at"):
+            code = self._status[:3] if isinstance(self._status, str) else "(none)"
+            facts |= {"status": code, "received": self._received, "sent": self._sent}
+        return facts | (self._said if hasattr(self, "_said") else {})
+
+    @facts.setter
+    def facts(self, said: dict[str, Any]) -> None:
+        self._said = said
+
+    def _moments(self) -> list[Event]:
+        named = (("_matched_at", "matched"), ("_first_at", "first byte"), ("_done_at", "done"))
+        return [Event(getattr(self, at), LOG, text) for at, text in named if hasattr(self, at)]
+
+    @property
+    def events(self) -> list[Event]:
+        """The events that were kept, the request's own among them."""
+        return sorted([*super().events, *self._moments()], key=lambda event: event.when)
+
+    @property
+    def gap(self) -> int:
+        """How many of the events that were kept come before those that were dropped."""
+        kept = super().events[: super().gap]
+        return len(kept) + sum(each.when <= kept[-1].when for each in self._moments() if kept)

@@ -41,14 +41,14 @@ def _on_exception(sender: object, exception: BaseException, **_: object) -> None
 
 
 def _on_started(sender: object, **_: object) -> None:
-    trace: Any = current.get()
-    while trace is not None:
-        if isinstance(trace, RequestTrace):
-            try:
+    trace = current.get()
+    try:
+        while trace is not None:
+            if type(trace) is RequestTrace:
                 trace.match()
-            except Exception:  # a request's rule that is none: the request goes on
-                return
-        trace = trace._before
+            trace = trace._before
+    except Exception:  # a request's rule that is none: the request goes on
+        return
 
 
 def _on_render(sender: object, template: Any, **_: object) -> None:
