@@ -23,11 +23,6 @@ MAX_EVENTS, FEWEST_EVENTS = 100, 6
 #: So many traces below one are kept as long as it is; more are, while their own family keeps them.
 KEPT_BELOW = 100
 
-_UNSET: dict[str, Any] = {
-    "_before": None, "_dropped": 0, "_late": 0, "_max": MAX_EVENTS,
-    "_parent": None, "_tail": None, "_tree": None, "_w3c": None, "facts": None,
-}  # fmt: skip
-
 current: ContextVar[Trace | None] = ContextVar("flask_expvar.trace", default=None)
 
 
@@ -89,6 +84,8 @@ class Trace:
     All methods are safe to call from any thread, greenlet or task, and none of them raises.
     """
 
+    # Tracer.start() sets them all. No __getattr__ for those that are seldom used: with one,
+    # Python 3.11 reads every attribute ten times as slowly.
     __slots__ = (
         "__weakref__",
         "_before",
@@ -133,14 +130,6 @@ class Trace:
     _w3c: Any
     #: What else is known of it: plain data, shown beside the events.
     facts: dict[str, Any] | None
-
-    def __getattr__(self, name: str) -> Any:
-        # Called for a slot that was never set: setting all of them would cost each trace 0.3 µs.
-        try:
-            return _UNSET[name]
-        except KeyError:
-            kind = type(self).__name__
-            raise AttributeError(f"{kind!r} object has no attribute {name!r}") from None
 
     # What happened
 

@@ -22,8 +22,6 @@ LONGEST_NAME = 256
 _tracers: weakref.WeakKeyDictionary[Registry, Tracer] = weakref.WeakKeyDictionary()
 _all: weakref.WeakSet[Tracer] = weakref.WeakSet()
 _hooked: list[bool] = []
-# A trace has no __init__: a call of one takes as long as all that stands in it.
-_new = object.__new__
 
 
 class Source(Protocol):
@@ -88,27 +86,30 @@ class Tracer:
         :param parent: the trace that this is a part of.
         :param max_events: how many events are kept, at least 6; of more the middle is dropped.
         """
-        found = self._families.get(family) if type(family) is str else None
-        if found is None:
+        try:
+            found = self._families[family]
+        except Exception:  # not there yet, or no text: it may even raise when it is hashed
             found = self.family(family)
         if type(title) is not str or len(title) > LONGEST_NAME:
             title = name(title)
-        trace = _new(Trace)
+        trace = Trace()
         trace._family = found
         trace.title = title
         trace._number = number = self.next_number()
         trace._wall = self.wall()
         trace._began = self.clock()
-        trace._end = trace._error = None
         trace._events = []
-        trace._room = MAX_EVENTS
+        trace._max = trace._room = MAX_EVENTS
+        trace._dropped = trace._late = 0
+        trace._end = trace._error = trace._before = trace._parent = None
+        trace._tail = trace._tree = trace._w3c = trace.facts = None
         if max_events is not None:
             trace._max = trace._room = max(int(max_events), FEWEST_EVENTS)
         if parent is not None:
             parent._adopt(trace)
         # Family.begin(), without a call.
         running = found._running
-        running[number] = weakref.ref(trace)
+        running[number] = trace
         if len(running) > found.purge_at:
             found.purge()
         return trace

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 MOST_PLACES = 5000
 #: So many requests are filed at once.
 BATCH = 64
-_new = object.__new__
 
 
 class Notes(Protocol):
@@ -68,7 +67,7 @@ class Requests:
 
     def begin(self, environ: WSGIEnvironment, method: Any, began: float) -> RequestTrace:
         """Begin the trace of a request, and make it the current one. Never raises."""
-        trace = _new(RequestTrace)
+        trace = RequestTrace()
         trace._requests = self
         trace._environ = environ
         trace._method = method
@@ -77,9 +76,11 @@ class Requests:
         trace._number = number = tracer.next_number()
         trace._wall = tracer.wall()
         trace._began = began
-        trace._end = trace._error = trace._route = trace._doomed = None
         trace._events = []
-        trace._room = MAX_EVENTS
+        trace._max = trace._room = MAX_EVENTS
+        trace._dropped = trace._late = 0
+        trace._end = trace._error = trace._parent = trace._tail = trace._tree = trace._w3c = None
+        trace._route = trace._doomed = None
         self.running[number] = trace
         if "HTTP_TRACEPARENT" in environ:
             trace.follow(environ["HTTP_TRACEPARENT"])

@@ -1,0 +1,75 @@
+"""Families of traces: what is kept, what is running, what was forgotten."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+
+import pytest
+from gates import FakeClock
+
+from flask_expvar.traces.family import PURGE_AT
+from flask_expvar.traces.trace import Trace
+from flask_expvar.traces.tracer import Tracer
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def tracer(clock: FakeClock) -> Tracer:
+    return Tracer(clock=clock)
+
+
+# -- running -------------------------------------------------------------------------------------
+
+
+def test_running_traces_are_listed_from_the_oldest_at_most_so_many(tracer: Tracer) -> None:
+    traces = [tracer.start("mail", str(n)) for n in range(3)]
+    family = tracer.family("mail")
+
+    assert family.running() == traces
+    assert family.running(2) == traces[:2]
+    assert family.running_count == 3
+
+
+def test_forgotten_trace_is_counted_as_lost(tracer: Tracer) -> None:
+    held = tracer.start("mail", "held")
+    tracer.start("mail", "forgotten")
+    family = tracer.family("mail")
+
+    assert family.running_count == 1
+    assert family.running() == [held]
+    assert family.lost == 1
+
+
+def test_forgotten_parent_takes_its_forgotten_children_along(tracer: Tracer) -> None:
+    tracer.start("mail", "parent").child("mail", "child").child("mail", "grandchild")
+
+    assert tracer.family("mail").running_count == 0
+    assert tracer.family("mail").lost == 3
+
+
+def test_child_of_a_held_parent_is_not_forgotten(tracer: Tracer) -> None:
+    parent = tracer.start("mail", "parent")
+    parent.child("mail", "child")
+
+    assert tracer.family("mail").running_count == 2
+    assert len(parent.events) == 1
+
+
+def test_forgotten_traces_go_without_anybody_looking(tracer: Tracer) -> None:
+    alive: weakref.WeakSet[Trace] = weakref.WeakSet()
+    for n in range(10_000):
+        alive.add(tracer.start("mail", str(n)))
+
+    assert len(alive) <= PURGE_AT + 1
+
+
+def test_trace_that_is_only_current_is_not_forgotten(tracer: Tracer) -> None:
+    with tracer.start("mail", "current"):
+        gc.collect()
+
+        assert tracer.family("mail").running_count == 1
