@@ -200,6 +200,19 @@ def test_a_folder_of_somebody_else_is_refused(tmp_path: Path) -> None:
         folder.find(str(place), {})
 
 
+def test_what_root_makes_belongs_to_the_owner_of_the_folder(tmp_path: Path) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root can give a file away")
+    os.chown(tmp_path, 12345, 12345)
+    store = SharedStore(tmp_path, os.getpid())
+    with store.exclusive():
+        pass
+    store.close()
+
+    owners = {path.name: path.stat().st_uid for path in tmp_path.iterdir()}
+    assert owners == {"slot-0": 12345, "lock": 12345}
+
+
 def test_a_folder_that_cannot_be_made_is_an_error_that_names_it(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for wrong in (tmp_path / "file", tmp_path / "file" / "below"):

@@ -23,7 +23,7 @@ def claim(path: Path) -> int | None:
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
         if _lock(fd) and _is_still(fd, path):
-            _give_to_folder(fd, path)
+            give_to_folder(fd, path)
             return fd
     except BaseException:
         os.close(fd)
@@ -32,7 +32,19 @@ def claim(path: Path) -> int | None:
     return None
 
 
-def _give_to_folder(fd: int, path: Path) -> None:
+def create(path: Path) -> int:
+    """Open the new file *path* beside the slots, for reading and writing.
+
+    :raises OSError: if it is there already, or cannot be made.
+    """
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    fd = os.open(path, flags, 0o600)
+    give_to_folder(fd, path)
+    return fd
+
+
+def give_to_folder(fd: int, path: Path) -> None:
+    """Let the file *path* belong to whose the folder is."""
     # A server that starts as root and then changes its user: the folder says to whom.
     if os.geteuid() == 0:
         owner = os.stat(path.parent)

@@ -34,7 +34,8 @@ class SharedStore:
         self.number, self._fd, self._mapped_fd, file = _lease(folder)
         self._file = file
         self.slot = Slot(file)
-        self._started = time.time_ns()
+        #: When this process took the slot, in ns of the wall clock.
+        self.started_ns = time.time_ns()
         self.worker = worker
         self._lock = allocate_rlock()
         self._siblings: dict[int, Sibling] = {}
@@ -42,7 +43,7 @@ class SharedStore:
             fold(node)
         head = file.head
         head[layout.AT_PID] = pid
-        head[layout.AT_STARTED] = self._started
+        head[layout.AT_STARTED] = self.started_ns
         head[layout.AT_ROLE] = layout.WORKER if worker else layout.PARENT
         head[layout.AT_LEASES] += 1
 
@@ -61,7 +62,7 @@ class SharedStore:
         return Part(
             slot=self.number,
             pid=self.pid,
-            started_ns=self._started,
+            started_ns=self.started_ns,
             live=True,
             worker=self.worker,
             deletions=self._file.head[layout.AT_DELETIONS],
@@ -92,8 +93,10 @@ class SharedStore:
     def exclusive(self) -> Iterator[None]:
         """Keep every other process and thread from setting or deleting meanwhile."""
         with self._lock:
-            fd = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            path = self.folder / "lock"
+            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             try:
+                lease.give_to_folder(fd, path)
                 fcntl.flock(fd, fcntl.LOCK_EX)
                 yield
             finally:
