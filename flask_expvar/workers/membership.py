@@ -20,7 +20,10 @@ from ..variables.registry import Registry
 from ..variables.runtime import runtime
 from ..variables.store import LocalStore
 from . import folder, sockets
+from .blackbox import BlackBox
+from .flight import Flights, key_of
 from .folder import Place
+from .graves import Grave
 from .shared import SharedStore
 
 Answer = Callable[[Any], Any]
@@ -48,9 +51,13 @@ class Member:
         self.registries: weakref.WeakValueDictionary[str, Registry] = weakref.WeakValueDictionary()
         self.answers: dict[str, Answer] = {}
         self._answerer: sockets.Answerer | None = None
-        self.store = SharedStore(place.path, os.getpid(), worker=place.worker)
         self.note = ""
+        self._take(place.worker)
         self._listen()
+
+    def _take(self, worker: bool) -> None:
+        self.store = SharedStore(self.place.path, os.getpid(), worker=worker)
+        self.box = BlackBox(self.store)
 
     def _listen(self) -> None:
         if not self.store.worker:
@@ -90,11 +97,13 @@ class Member:
         if self._answerer is not None:
             self._answerer.close(forked=True)
             self._answerer = None
+        self.box.close()
+        self.note = ""
         self.store.close()
         self.place = Place(self.place.path, True, self.place.owner)
         registries = list(self.registries.values())
         try:
-            self.store = SharedStore(self.place.path, os.getpid())
+            self._take(worker=True)
         except OSError as error:
             for registry in registries:
                 registry.attach(LocalStore(os.getpid()), carry=False)
@@ -111,7 +120,44 @@ class Membership:
     def __init__(self, registry: Registry) -> None:
         self._registry = weakref.ref(registry)
         self.member: Member | None = None
-        self.note = ALONE
+        self._alone = ALONE
+
+    @property
+    def note(self) -> str:
+        """What people should know of this sharing, empty if all is well."""
+        if self.member is None:
+            return self._alone
+        return " ".join(filter(None, [self.member.note, self.member.box.note]))
+
+    @property
+    def key(self) -> int:
+        """What stands for the registry where requests are noted, once it has a name."""
+        registry = self._registry()
+        return 0 if registry is None else key_of(registry.name)
+
+    def prepare(self) -> None:
+        """See to it that :attr:`flights` is there if it can be; for each request to call."""
+        member = self.member
+        if member is not None and not member.box.prepared:
+            member.box.prepare()
+
+    @property
+    def flights(self) -> Flights | None:
+        """Where this process notes its requests; None if it cannot, or is not prepared."""
+        member = self.member
+        return None if member is None else member.box.flights
+
+    @property
+    def stacks_note(self) -> str:
+        """Why there will be no stacks if this process dies, empty if there will."""
+        return "" if self.member is None else self.member.box.stacks_note
+
+    def graves(self) -> list[Grave]:
+        """Return what dead workers were doing, newest first, with this registry's requests."""
+        if self.member is None:
+            return []
+        found = [grave.of(self.key) for grave in self.member.box.graveyard.graves()]
+        return [grave for grave in found if grave.requests or grave.stack]
 
     def join(self, directory: str | None, environ: Mapping[str, str], answer: Answer) -> None:
         """Share with the other workers of this server, if it can be told which they are.
@@ -137,14 +183,13 @@ class Membership:
                 return
             member.add(registry, answer)
             self.member = member
-            self.note = member.note
 
     def leave(self, note: str) -> None:
         """Count by oneself from now on, and say why."""
         if note != self.note:
             _log.warning(note)
         self.member = None
-        self.note = note
+        self._alone = note
 
     def ask(self, parts: Sequence[Part], request: Any, seconds: float) -> dict[int, Any]:
         """Ask the processes in the slots of *parts*; return the answers by slot."""
@@ -193,6 +238,7 @@ def leave_all() -> None:
         for member in _members.values():
             if member._answerer is not None:
                 member._answerer.close()
+            member.box.close()
             for registry in list(member.registries.values()):
                 registry.attach(LocalStore(os.getpid()))
                 membership(registry).leave(ALONE)
