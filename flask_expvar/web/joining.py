@@ -12,6 +12,7 @@ from ..pages.page import answer
 from ..settings import Settings
 from ..variables.registry import Registry
 from ..variables.runtime import runtime
+from ..workers.flight import Flights
 from ..workers.membership import membership
 
 
@@ -22,6 +23,16 @@ def join_alone(registry: Registry) -> None:
     """
     if membership(registry).member is None:
         join(registry, {})
+
+
+def notes_of(registry: Registry) -> tuple[Flights | None, int]:
+    """Return where this process notes the requests of *registry*, and what they are known by.
+
+    The first time in each process, faulthandler is told to write there as well.
+    """
+    shares = membership(registry)
+    shares.prepare()
+    return shares.flights, shares.key
 
 
 def join(registry: Registry, config: Mapping[str, Any]) -> Settings:

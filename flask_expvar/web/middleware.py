@@ -17,7 +17,7 @@ from ..variables.namespace import Map
 from ..variables.registry import Registry
 from . import signals
 from .exchange import KEY, Exchange
-from .joining import join_alone
+from .joining import join_alone, notes_of
 from .recorder import Lookup
 from .requests import Requests
 from .routes import METHODS
@@ -117,6 +117,11 @@ class ExpvarMiddleware:
         #: Exchanges that the garbage collector found at a moment when they could not count.
         self.late: deque[Exchange] = deque()
         signals.watch()
+        registry.follow(self)
+
+    def moved(self) -> None:
+        """Look anew where to note requests: this is a forked child, or shares since now."""
+        self._begun = False
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer a request as the application does."""
@@ -140,6 +145,9 @@ class ExpvarMiddleware:
                 self._attach()
             except Exception:
                 _log.warning("workers could not be joined; each counts alone", exc_info=True)
+            if self.requests is not None:
+                self.requests.notes, self.requests.key = notes_of(self.registry)
+            self._begun = True  # also if joining has moved the registry just now
         while self.late:
             self.late.popleft().finish()
 

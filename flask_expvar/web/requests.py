@@ -19,21 +19,23 @@ if TYPE_CHECKING:
 MOST_PLACES = 5000
 #: So many requests are filed at once.
 BATCH = 64
+#: What is noted of a request before its route is known.
+_NOTED = {method: method.encode() for method in METHODS}
 
 
 class Notes(Protocol):
     """What is noted of requests in flight, for the case that the worker dies."""
 
-    def begin(self, began_ns: int, number: int, key: int) -> int:
+    def begin(self, began_ns: int, number: int, key: int, text: bytes, /) -> int:
         """Note that a request has begun; return the note's number, -1 if there is no room."""
 
-    def name(self, note: int, text: bytes) -> None:
+    def name(self, note: int, text: bytes, /) -> None:
         """Note what is known of it."""
 
-    def end(self, note: int) -> None:
+    def end(self, note: int, /) -> None:
         """Take the note back."""
 
-    def keep(self, note: int) -> None:
+    def keep(self, note: int, /) -> None:
         """Leave the note: the worker is about to end with it, most likely."""
 
 
@@ -90,7 +92,7 @@ class Requests:
         current.set(trace)
         notes = trace._notes = self.notes
         if notes is not None:
-            trace._note = notes.begin(trace._wall, number, self.key)
+            trace._note = notes.begin(trace._wall, number, self.key, _NOTED.get(method, b"unknown"))
         return trace
 
     def place(self, method: Any, route: Any) -> Place:
