@@ -136,7 +136,7 @@ class Trace:
     def log(self, fmt: str, *args: object) -> None:
         """Add an event; *args* are put into *fmt* as ``%`` does, if there are any."""
         if args or type(fmt) is not str or len(fmt) > LONGEST:
-            fmt = _text(fmt, args)
+            fmt = text_of(fmt, args)
         events = self._events
         if len(events) < self._room:
             events.append((self._family.clock(), LOG, fmt))
@@ -154,7 +154,7 @@ class Trace:
             self.add(EXCEPTION, place(fmt), message(fmt))
         else:
             self.mark("error")
-            self.add(ERROR, _text(fmt, args))
+            self.add(ERROR, text_of(fmt, args))
 
     def mark(self, error: str) -> None:
         """Mark the trace as failed; the first *error* names the sort of failure."""
@@ -205,7 +205,7 @@ class Trace:
     def link(self, other: Trace | NoTrace, msg: str = "") -> None:
         """Refer to another trace, with a message."""
         if isinstance(other, Trace):
-            self.add(LINK, _text(msg, ()), (weakref.ref(other), other.id))
+            self.add(LINK, text_of(msg, ()), (weakref.ref(other), other.id))
 
     # Its end
 
@@ -453,7 +453,7 @@ def _event(kept: Any) -> Event:
     return Event(when, kind, text, detail)
 
 
-def _text(fmt: Any, args: tuple[object, ...]) -> str:
+def text_of(fmt: Any, args: tuple[object, ...]) -> str:
     """Return *fmt* with *args* put in, whatever they are, as a text that is not too long."""
     try:
         text = fmt % args if args else fmt
