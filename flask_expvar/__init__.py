@@ -26,6 +26,8 @@ if t.TYPE_CHECKING:
     from .exceptions import SettingError as SettingError
     from .exceptions import StoreError as StoreError
     from .exceptions import UnknownError as UnknownError
+    from .traces.event_log import EventLog as EventLog
+    from .traces.events import event_log as event_log
     from .traces.trace import NoTrace as NoTrace
     from .traces.trace import Trace as Trace
     from .traces.trace import current_trace as current_trace
@@ -60,6 +62,8 @@ _PLACES = {
         "BadKindError", "BadNameError", "ExpvarError", "NameTakenError", "ParameterError",
         "SettingError", "StoreError", "UnknownError",
     ),
+    "traces.event_log": ("EventLog",),
+    "traces.events": ("event_log",),
     "traces.trace": ("NoTrace", "Trace", "current_trace"),
     "traces.tracer": ("trace",),
     "variables.build": ("publish_build_info",),
@@ -80,12 +84,12 @@ _VERBS = (
 _HOMES = {name: place for place, names in _PLACES.items() for name in names}
 
 __all__ = [
-    "BadKindError", "BadNameError", "Expvar", "ExpvarError", "ExpvarMiddleware", "Float", "Func",
-    "Histogram", "Int", "Level", "Map", "NameTakenError", "NoTrace", "ParameterError",
-    "Registry", "SettingError", "StoreError", "String", "Trace", "UnknownError", "Var",
-    "blueprint", "current_trace", "default_registry", "get", "new_float", "new_histogram",
-    "new_int", "new_map", "new_string", "publish", "publish_build_info", "snapshot", "trace",
-    "unpublish",
+    "BadKindError", "BadNameError", "EventLog", "Expvar", "ExpvarError", "ExpvarMiddleware",
+    "Float", "Func", "Histogram", "Int", "Level", "Map", "NameTakenError", "NoTrace",
+    "ParameterError", "Registry", "SettingError", "StoreError", "String", "Trace",
+    "UnknownError", "Var", "blueprint", "current_trace", "default_registry", "event_log", "get",
+    "new_float", "new_histogram", "new_int", "new_map", "new_string", "publish",
+    "publish_build_info", "snapshot", "trace", "unpublish",
 ]  # fmt: skip
 
 if not t.TYPE_CHECKING:
