@@ -28,6 +28,8 @@ if t.TYPE_CHECKING:
     from .exceptions import UnknownError as UnknownError
     from .traces.event_log import EventLog as EventLog
     from .traces.events import event_log as event_log
+    from .traces.logs import TraceHandler as TraceHandler
+    from .traces.logs import lower_loggers as lower_loggers
     from .traces.trace import NoTrace as NoTrace
     from .traces.trace import Trace as Trace
     from .traces.trace import current_trace as current_trace
@@ -64,6 +66,7 @@ _PLACES = {
     ),
     "traces.event_log": ("EventLog",),
     "traces.events": ("event_log",),
+    "traces.logs": ("TraceHandler", "lower_loggers"),
     "traces.trace": ("NoTrace", "Trace", "current_trace"),
     "traces.tracer": ("trace",),
     "variables.build": ("publish_build_info",),
@@ -87,9 +90,9 @@ __all__ = [
     "BadKindError", "BadNameError", "EventLog", "Expvar", "ExpvarError", "ExpvarMiddleware",
     "Float", "Func", "Histogram", "Int", "Level", "Map", "NameTakenError", "NoTrace",
     "ParameterError", "Registry", "SettingError", "StoreError", "String", "Trace",
-    "UnknownError", "Var", "blueprint", "current_trace", "default_registry", "event_log", "get",
-    "new_float", "new_histogram", "new_int", "new_map", "new_string", "publish",
-    "publish_build_info", "snapshot", "trace", "unpublish",
+    "TraceHandler", "UnknownError", "Var", "blueprint", "current_trace", "default_registry",
+    "event_log", "get", "lower_loggers", "new_float", "new_histogram", "new_int", "new_map",
+    "new_string", "publish", "publish_build_info", "snapshot", "trace", "unpublish",
 ]  # fmt: skip
 
 if not t.TYPE_CHECKING:
