@@ -17,6 +17,7 @@ from .trace import Starter, Trace
 
 RUNNING, FAILED = -1, -2
 KEPT = 10
+FAST = BANDS[1]
 #: So many durations are counted at once.
 BATCH = 256
 #: Sorts of failure that have a ring of their own.
@@ -38,6 +39,7 @@ class Family:
 
     __slots__ = (
         "_count_at",
+        "_counting",
         "_errors",
         "_latencies",
         "_new",
@@ -74,6 +76,7 @@ class Family:
         # Counted in batches: one by one would cost each trace 0.4 µs more.
         self._new: list[float] = []
         self._count_at = self._latencies.until
+        self._counting = False
 
     def begin(self, trace: Trace) -> None:
         """Note that *trace* is running."""
@@ -109,26 +112,39 @@ class Family:
             return
         trace._end = end
         trace._room = 0
-        self.keep(trace)
+        self.keep(trace, end)
 
-    def keep(self, trace: Trace) -> None:
+    def keep(self, trace: Trace, end: float) -> None:
         """Keep *trace*, which has ended, among its likes."""
-        end = trace._end or 0.0
         seconds = end - trace._began
-        # A clock that went back: the fastest band.
-        self._rings[bisect_right(BANDS, seconds) - 1 if seconds > 0 else 0].append(trace)
-        self._new.append(seconds)
-        if end >= self._count_at or len(self._new) >= BATCH:
-            self._count(end)
+        if seconds < FAST:
+            if seconds < 0.0:  # a clock that went back
+                trace._end = end = trace._began
+                seconds = 0.0
+            self._rings[0].append(trace)
+        else:
+            self._rings[bisect_right(BANDS, seconds) - 1].append(trace)
+        new = self._new
+        if end >= self._count_at or len(new) >= BATCH:
+            self._count(end)  # without this one, which belongs to the span that begins now
+        new.append(seconds)
         if trace._error is not None:
             self._keep_failed(trace, trace._error)
 
     def _count(self, now: float) -> None:
         with self.lock:
-            new = self._new[:BATCH]
-            del self._new[: len(new)]
-            self._latencies.add(now, new)
-            self._count_at = self._latencies.until
+            # A signal handler or a finalizer may come by in the midst: one batch at a time.
+            if self._counting:
+                return
+            self._counting = True
+            try:
+                # Cut off in place: another thread may hold the list, about to add to it.
+                new = self._new[:BATCH]
+                del self._new[: len(new)]
+                self._latencies.add(now, new)
+                self._count_at = self._latencies.until
+            finally:
+                self._counting = False
 
     def _keep_failed(self, trace: Trace, error: str) -> None:
         with self.lock:
@@ -163,7 +179,7 @@ class Family:
         """Return what is kept of each sort of failure, oldest first."""
         self.tracer.settle()
         with self.lock:
-            return {error: list(ring) for error, ring in self._errors.items()}
+            return {error: list(self._errors[error]) for error in list(self._errors)}
 
     def kept(self) -> Iterator[Trace]:
         """Yield every finished trace that is kept, once."""
@@ -182,7 +198,7 @@ class Family:
         """The durations of all that have finished, up to now. Hold the lock while reading."""
         self.tracer.settle()
         with self.lock:
-            while self._new:
+            while self._new and not self._counting:
                 self._count(self.clock())
             return self._latencies
 

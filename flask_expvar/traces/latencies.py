@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections import Counter, deque
 from collections.abc import Iterable, Mapping, Sequence
-from functools import partial
 from typing import NamedTuple
 
 #: Lower bounds of the latency bands in seconds: chasquid's.
@@ -19,7 +18,6 @@ BAND_OF = (0, *(bisect_right(BANDS, bound) - 1 for bound in BOUNDS))
 MINUTE, HOUR = (12, 5.0), (12, 300.0)
 
 Counts = Counter[int]
-_bucket = partial(bisect_right, BOUNDS)
 
 
 class Window(NamedTuple):
@@ -52,20 +50,31 @@ class Latencies:
         self.smallest = float("inf")
 
     def add(self, now: float, each: Sequence[float]) -> None:
-        """Count the durations that have ended since the last call."""
+        """Count durations that have ended since the last call, and before the current span did."""
         if each:
-            self._now.update(map(_bucket, each))
-            self.total += sum(each)
-            self.largest = max(self.largest, *each)
-            self.smallest = min(self.smallest, *each)
+            self._add(sorted(each))
         if now >= self.until:
             self._roll(now)
 
+    def _add(self, each: list[float]) -> None:
+        self.total += sum(each)
+        self.largest = max(self.largest, each[-1])
+        self.smallest = min(self.smallest, each[0])
+        counts, at = self._now, 0
+        # Bucket by bucket: a third of the time that it takes to look up each duration's.
+        while at < len(each):
+            bucket = bisect_right(BOUNDS, each[at])
+            end = bisect_left(each, BOUNDS[bucket], at) if bucket < len(BOUNDS) else len(each)
+            counts[bucket] += end - at
+            at = end
+
     def _roll(self, now: float) -> None:
         """Begin a new span; only here are the longer windows counted."""
+        # First of all, so that a signal handler that comes in between does not do it again.
+        ended, self.until = self.until, now + MINUTE[1]
         done, self._now = self._now, Counter()
         if done:
-            self._minute.append((self.until, done))
+            self._minute.append((ended, done))
             self._now_hour.update(done)
             self._ever.update(done)
         if now >= self._hour_until:
@@ -73,31 +82,41 @@ class Latencies:
                 self._hour.append((self._hour_until, self._now_hour))
             self._now_hour = Counter()
             self._hour_until = now + HOUR[1]
-        self.until = now + MINUTE[1]
 
     def windows(self, now: float) -> tuple[Window, Window, Window]:
-        """Return the last minute, the last hour, and everything."""
+        """Return the last minute, the last hour, and everything.
+
+        A window is up to one span longer than its name says: :attr:`Window.seconds` tells.
+        """
         if now >= self.until:
             self._roll(now)
-        age = max(now - self._started, 0.0)
-        minute = _since(now - 60.0, self._minute, [self._now])
-        hour = _since(now - 3600.0, self._hour, [self._now_hour, self._now])
+        minute, minute_began = _since(now - 60.0, self._minute, MINUTE[1])
+        hour, hour_began = _since(now - 3600.0, self._hour, HOUR[1])
         return (
-            Window(min(age, 60.0), minute),
-            Window(min(age, 3600.0), hour),
-            Window(age, merged([self._ever, self._now])),
+            self._window(now, minute_began, [*minute, self._now]),
+            self._window(now, hour_began, [*hour, self._now_hour, self._now]),
+            self._window(now, self._started, [self._ever, self._now]),
         )
 
+    def _window(self, now: float, began: float, each: list[Counts]) -> Window:
+        return Window(max(now - max(began, self._started), 0.0), merged(each))
 
-def _since(then: float, spans: Iterable[tuple[float, Counts]], running: list[Counts]) -> Counts:
-    return merged([*(counts for end, counts in spans if end > then), *running])
+
+def _since(
+    then: float, spans: Iterable[tuple[float, Counts]], length: float
+) -> tuple[list[Counts], float]:
+    """Return the counts of the spans that ended after *then*, and when the first of them began."""
+    # list(): a signal handler may add one.
+    found = [(end, counts) for end, counts in list(spans) if end > then]
+    began = min(then, found[0][0] - length) if found else then
+    return [counts for _, counts in found], began
 
 
 def merged(each: Iterable[Mapping[int, int]]) -> Counts:
     """Return the sum of several counts by bucket."""
     sums: Counts = Counter()
     for counts in each:
-        sums.update(counts)
+        sums.update(dict(counts))  # a copy is one step, where a signal handler may count
     return sums
 
 

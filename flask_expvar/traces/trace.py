@@ -277,7 +277,8 @@ class Trace:
     @property
     def seconds(self) -> float:
         """How long it took, or has taken so far."""
-        return (self._family.clock() if self._end is None else self._end) - self._began
+        end = self._family.clock() if self._end is None else self._end
+        return max(end - self._began, 0.0)  # a clock may have gone back
 
     @property
     def running(self) -> bool:

@@ -229,7 +229,7 @@ class RequestTrace(Trace):
             self._error = f"HTTP {status[:3]}"
         family = self._place.family
         self._family = family
-        family.keep(self)
+        family.keep(self, self._done_at)
 
     def finish(self) -> None:
         """Do nothing: the trace of a request ends with its response."""
