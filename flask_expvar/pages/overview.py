@@ -10,7 +10,7 @@ from typing import Any
 
 from ..variables.reading import Part, nest
 from ..variables.registry import Registry
-from .page import Page, Scene
+from .page import Page, Query, Scene
 from .vars import JSON, Vars, builtins, rows
 from .vars_table import plain, quantile, seconds, visible
 
@@ -32,9 +32,9 @@ class Overview:
         """Ask for what the variables page asks for: the build's texts."""
         return self._pages["vars"].wants(scene, part)
 
-    def collect(self, registry: Registry) -> Any:
+    def collect(self, registry: Registry, query: Query) -> Any:
         """Return this process's texts."""
-        return self._pages["vars"].collect(registry)
+        return self._pages["vars"].collect(registry, query)
 
     def machine(self, scene: Scene, twin: bool) -> tuple[str, str]:
         """Return the pages and what was built."""

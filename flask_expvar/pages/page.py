@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,38 +17,68 @@ from ..workers.sockets import DEADLINE
 
 #: Longer parameters than this are refused: nobody means them.
 LONGEST_PARAMETER = 256
+#: A trace's id is the name of its family, which may be as long as that, and two numbers.
+LONGEST_ID = 320
+
+_WHOLE = re.compile("-?[0-9]+")
+_DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)(us|µs|ms|s|)")
+_UNITS = {"us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "": 1.0}
 
 
 class Query:
     """The parameters of a URL, typed and within limits.
 
+    :param sensitive: whether who asks may see what is sensitive; never taken from the URL.
     :raises ParameterError: from each method, if the value is not allowed.
     """
 
-    def __init__(self, given: Mapping[str, str]) -> None:
-        self._given = given
-        for name, value in given.items():
-            if len(value) > LONGEST_PARAMETER:
-                raise ParameterError(name[:40], value, f"at most {LONGEST_PARAMETER} characters")
+    def __init__(self, given: Mapping[str, str], *, sensitive: bool = False) -> None:
+        # Of a name that is given twice the first value counts.
+        self.given = dict(given.items())
+        self.sensitive = sensitive
+        for name, value in self.given.items():
+            most = LONGEST_ID if name in ("trace", "ref") else LONGEST_PARAMETER
+            if len(value) > most:
+                raise ParameterError(name[:40], value, f"at most {most} characters")
 
-    def text(self, name: str) -> str:
-        """Return a text, empty if it is not given."""
-        return self._given.get(name, "")
+    def text(self, name: str, most: int = LONGEST_ID) -> str:
+        """Return a text of at most *most* characters, empty if it is not given."""
+        value = self.given.get(name, "")
+        if len(value) > most:
+            raise ParameterError(name, value, f"at most {most} characters")
+        return value
 
-    def flag(self, name: str) -> bool:
+    def flag(self, name: str, default: bool = False) -> bool:
         """Return a yes or no."""
-        value = self._given.get(name, "0")
+        value = self.given.get(name, "1" if default else "0")
         if value not in ("0", "1"):
             raise ParameterError(name, value, "0 or 1")
         return value == "1"
 
+    def choice(self, name: str, *allowed: str) -> str:
+        """Return one of some words, empty if it is not given."""
+        value = self.given.get(name, "")
+        if value and value not in allowed:
+            raise ParameterError(name, value, ", ".join(allowed))
+        return value
+
+    def duration(self, name: str) -> float | None:
+        """Return a time span in seconds, such as 0.25 or 250ms, None if it is not given."""
+        value = self.given.get(name, "")
+        if not value:
+            return None
+        match = _DURATION.fullmatch(value)
+        if match is None:
+            raise ParameterError(name, value, "seconds such as 0.25, or 250ms, or 90us")
+        return float(match[1]) * _UNITS[match[2]]
+
     def whole(self, name: str, low: int, high: int) -> int | None:
         """Return a whole number from *low* to *high*, None if it is not given."""
-        value = self._given.get(name, "")
+        value = self.given.get(name, "")
         if not value:
             return None
         # int() takes more than people mean: blanks, underscores, other scripts' digits.
-        if not (value.isascii() and value.isdigit() and low <= int(value) <= high):
+        if _WHOLE.fullmatch(value) is None or not low <= int(value) <= high:
             raise ParameterError(name, value, f"a whole number from {low} to {high}")
         return int(value)
 
@@ -71,6 +102,11 @@ class Scene:
     now: float = field(default_factory=time.time)
 
     @property
+    def sensitive(self) -> bool:
+        """Whether who asks may see what is sensitive, such as the messages of exceptions."""
+        return self.query.sensitive
+
+    @property
     def workers(self) -> list[Part]:
         """The live workers that this answer is about, by slot."""
         if self.only is not None:
@@ -88,8 +124,11 @@ class Page(Protocol):
     def wants(self, scene: Scene, part: Part) -> bool:
         """Return whether the process in *part* has to be asked."""
 
-    def collect(self, registry: Registry) -> Any:
-        """Return what this process has to say, as plain data."""
+    def collect(self, registry: Registry, query: Query) -> Any:
+        """Return what this process has to say to *query*, as plain data.
+
+        :raises ParameterError: if a parameter is not allowed.
+        """
 
     def machine(self, scene: Scene, twin: bool) -> tuple[str, str]:
         """Return the text for programs and its media type; *twin*: for ``/NAME.json``."""
@@ -98,13 +137,16 @@ class Page(Protocol):
         """Return the data of the template NAME.html."""
 
 
-def scene(page: Page, registry: Registry, given: Mapping[str, str]) -> Scene:
+def scene(
+    page: Page, registry: Registry, given: Mapping[str, str], *, sensitive: bool = False
+) -> Scene:
     """Look who is there, and ask those whom *page* wants to ask.
 
+    :param sensitive: whether who asks may see what is sensitive.
     :raises ParameterError: if a parameter is not allowed.
     :raises UnknownError: if the worker asked for is not there.
     """
-    query = Query(given)
+    query = Query(given, sensitive=sensitive)
     pid = query.whole("worker", 1, 2**31)
     found = Scene(registry, query, registry.parts())
     found.only = _worker(found, pid) if pid is not None else None
@@ -125,7 +167,12 @@ def _worker(found: Scene, pid: int) -> Part:
 def _ask(page: Page, found: Scene, shares: Membership) -> None:
     own = os.getpid()
     asked = [part for part in found.workers if part.pid != own and page.wants(found, part)]
-    answers = shares.ask(asked, {"page": page.name}, DEADLINE)
+    request = {
+        "page": page.name,
+        "query": found.query.given,
+        "sensitive": found.query.sensitive,
+    }
+    answers = shares.ask(asked, request, DEADLINE)
     for part in asked:
         answer = answers.get(part.slot)
         if isinstance(answer, dict) and "data" in answer:
@@ -133,9 +180,16 @@ def _ask(page: Page, found: Scene, shares: Membership) -> None:
         else:
             found.missing.append(part.pid)
     if any(part.pid == own for part in found.workers):
-        found.answers[own] = page.collect(found.registry)
+        found.answers[own] = page.collect(found.registry, found.query)
 
 
 def answer(pages: Mapping[str, Page], registry: Registry, request: Any) -> Any:
-    """Return what a sibling's :func:`scene` asked of this process."""
-    return {"data": pages[request["page"]].collect(registry)}
+    """Return what a sibling's :func:`scene` asked of this process.
+
+    A parameter that is not allowed is the sibling's to refuse; here it is no answer.
+    """
+    try:
+        query = Query(request.get("query", {}), sensitive=request.get("sensitive") is True)
+        return {"data": pages[request["page"]].collect(registry, query)}
+    except ParameterError as error:
+        return {"error": str(error)}

@@ -14,7 +14,7 @@ from ..variables.kinds import Func, String, Var
 from ..variables.reading import Part, Row, nest, rare
 from ..variables.registry import Registry
 from ..variables.runtime import runtime as own_runtime
-from .page import Scene
+from .page import Query, Scene
 from .vars_table import table
 
 JSON = "application/json; charset=utf-8"
@@ -35,7 +35,7 @@ class Vars:
         """Ask only who has a String or a Func: numbers are in the files."""
         return any(node.spec.kind != "ring" for node in rare(part.nodes))
 
-    def collect(self, registry: Registry) -> Any:
+    def collect(self, registry: Registry, query: Query) -> Any:
         """Return this process's Strings and Funcs, each with what merging needs."""
         return [_said(path, var) for path, var in said(registry)]
 

@@ -18,7 +18,7 @@ from ..pages.page import Page, Scene, scene
 from ..pages.vars_table import visible
 from ..settings import Settings
 from ..variables.registry import Registry, default_registry
-from .access import DENIED, Gate, startup_warnings
+from .access import DENIED, Gate, Level, startup_warnings
 from .files import render, static_files, version
 from .joining import join
 from .signals import watch
@@ -103,7 +103,11 @@ class Mount:
             recorded = request.environ.get("expvar.request")
             if recorded is not None:
                 recorded.ignore()  # looking changes nothing
-            response = self._refusal() or self._answer(view, values)
+            admitted = self._admit()
+            if isinstance(admitted, Response):
+                response = admitted
+            else:
+                response = self._answer(view, admitted, values)
             for key, value in HEADERS.items():
                 response.headers[key] = value
             response.headers.setdefault("Cache-Control", "no-store")
@@ -112,7 +116,8 @@ class Mount:
 
         return guarded
 
-    def _refusal(self) -> Response | None:
+    def _admit(self) -> Level | Response:
+        """Return what the request may do, or the answer that refuses it."""
         app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
         gate = self._current_gate(app)
         if gate is None:
@@ -122,7 +127,7 @@ class Mount:
             request.environ, request=lambda: asked, debug=app.debug, testing=app.testing
         )
         if decision.admitted:
-            return None
+            return decision.level
         response = _plain(decision.status, decision.sentence)
         response.headers.extend(decision.headers)
         return response
@@ -139,22 +144,25 @@ class Mount:
             self._gate = Gate(settings, process_environ=os.environ)
         return self._gate
 
-    def _answer(self, view: Callable[..., Response], values: dict[str, str]) -> Response:
+    def _answer(
+        self, view: Callable[..., Response], level: Level, values: dict[str, str]
+    ) -> Response:
         if request.method not in ("GET", "HEAD"):
             response = self._problem(405, "Only GET and HEAD are allowed here.")
             response.headers["Allow"] = _ALLOWED
             return response
         try:
-            return view(**values)
+            return view(level, **values)
         except ParameterError as error:
             return self._problem(400, str(error))
         except UnknownError as error:
             return self._problem(404, str(error))
 
-    def _show(self, page: Page, twin: bool) -> Callable[[], Response]:
-        def show() -> Response:
+    def _show(self, page: Page, twin: bool) -> Callable[[Level], Response]:
+        def show(level: Level) -> Response:
             began = time.perf_counter()
-            found = scene(page, self._registry, request.args)
+            sensitive = level >= Level.SENSITIVE
+            found = scene(page, self._registry, request.args, sensitive=sensitive)
             if not twin and _is_browser():
                 data = page.html(found)
                 frame = self._frame(page.title, page.name, found, began)
@@ -171,10 +179,10 @@ class Mount:
 
         return show
 
-    def _nothing(self, rest: str) -> Response:
+    def _nothing(self, level: Level, rest: str) -> Response:
         raise UnknownError("There is no such page.")
 
-    def _problem(self, status: int, sentence: str) -> Response:
+    def _problem(self, status: int, sentence: str, link: tuple[str, str] | None = None) -> Response:
         sentence = visible(sentence)
         if not _is_browser():
             return _plain(status, sentence)
@@ -249,7 +257,7 @@ def _plain(status: int, sentence: str) -> Response:
     return Response(sentence + "\n", status=status, content_type=PLAIN)
 
 
-def _add_slash() -> Response:
+def _add_slash(level: Level) -> Response:
     last = request.path.rstrip("/").rpartition("/")[2]
     query = request.query_string.decode("latin-1")
     response = _plain(308, "The pages are below.")
@@ -257,7 +265,7 @@ def _add_slash() -> Response:
     return response
 
 
-def _static(file: str) -> Response:
+def _static(level: Level, file: str) -> Response:
     found = static_files().get(file)
     if found is None:
         raise UnknownError("There is no such file.")
