@@ -124,13 +124,14 @@ def redact_named(name: str, text: str) -> str:
     return redact_text(text)
 
 
-def redact_text(text: str) -> str:
+def redact_text(text: str, most: int = MAX_LENGTH) -> str:
     """Return *text* with everything that looks like a secret replaced by ``hidden``.
 
-    Only the first 4096 characters are looked at and kept. Works on any ``str``, bytes
-    that were no UTF-8 included, and takes time in proportion to the length.
+    Only the first *most* characters are looked at and kept, a word that is cut there is not.
+    Works on any ``str``, bytes that were no UTF-8 included, and takes time in proportion to
+    the length.
     """
-    text = _cut(text)
+    text = _cut(text, most)
     for rule in _RULES:
         text = rule(text)
     return text
@@ -145,7 +146,7 @@ def redact_argv(argv: Sequence[object]) -> list[str]:
     anything into ``sys.argv``, and what is no ``str`` is hidden.
     """
     words = _redact_words(
-        [_cut(word) if isinstance(word, str) else HIDDEN for word in argv[:MAX_ITEMS]]
+        [_cut(word, MAX_LENGTH) if isinstance(word, str) else HIDDEN for word in argv[:MAX_ITEMS]]
     )
     return [*words, "…"] if len(argv) > MAX_ITEMS else words
 
@@ -177,11 +178,11 @@ def _is_named_file(name: str, text: str) -> bool:
     )
 
 
-def _cut(text: str) -> str:
+def _cut(text: str, most: int) -> str:
     """Keep the first characters, without the word at the cut: half a secret fits no rule."""
-    if len(text) <= MAX_LENGTH:
+    if len(text) <= most:
         return text
-    kept = text[: MAX_LENGTH - len(HIDDEN) - 2]
+    kept = text[: most - len(HIDDEN) - 2]
     end = len(kept.rstrip("0123456789- "))
     start = max(kept.rfind(char, 0, end) for char in " \t\n")
     return kept[: start + 1] + HIDDEN + " …"

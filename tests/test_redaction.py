@@ -307,6 +307,13 @@ def test_word_cut_at_the_limit_is_hidden() -> None:
     assert redact_text(shown) == shown
 
 
+def test_a_limit_may_be_lower() -> None:
+    text = "login with password=hunter2 and more of it " * 20
+
+    assert redact_text(text, 30) == "login with hidden …"
+    assert redact_text(text, 60) == "login with password=hidden and more of it login hidden …"
+
+
 def test_card_cut_at_the_limit_is_hidden() -> None:
     assert "4111" not in redact_text("x" * 4060 + " 4111 1111 1111 1111 4111 1111 1111 1111")
 
