@@ -74,7 +74,15 @@ class ParameterError(ExpvarError, ValueError):
 
 
 class UnknownError(ExpvarError, LookupError):
-    """Raised when a page is asked for something that is not there: 404."""
+    """Raised when a page is asked for something that is not there: 404.
+
+    :param link: where something like it may be found: an address, relative to the overview's,
+        and its name.
+    """
+
+    def __init__(self, message: str, *, link: tuple[str, str] | None = None) -> None:
+        super().__init__(message)
+        self.link = link
 
 
 class StoreError(ExpvarError, OSError):

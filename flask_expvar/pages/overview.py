@@ -11,6 +11,7 @@ from typing import Any
 from ..variables.reading import Part, nest
 from ..variables.registry import Registry
 from .page import Page, Query, Scene
+from .traces import Traces
 from .vars import JSON, Vars, builtins, rows
 from .vars_table import plain, quantile, seconds, visible
 
@@ -171,5 +172,5 @@ def size(count: float) -> str:
 
 def all_pages() -> dict[str, Page]:
     """Return every page by name, the overview under the empty one."""
-    pages: dict[str, Page] = {"vars": Vars()}
+    pages: dict[str, Page] = {"vars": Vars(), "traces": Traces()}
     return {"": Overview(pages), **pages}

@@ -15,6 +15,7 @@ from flask.blueprints import BlueprintSetupState
 from ..exceptions import ParameterError, SettingError, UnknownError
 from ..pages.overview import all_pages, duration
 from ..pages.page import Page, Scene, scene
+from ..pages.traces_question import from_net_trace
 from ..pages.vars_table import visible
 from ..settings import Settings
 from ..variables.registry import Registry, default_registry
@@ -94,6 +95,7 @@ class Mount:
             _route(state, f"/{page.name}", endpoint, self._guarded(self._show(page, False)))
             twin = self._guarded(self._show(page, True))
             _route(state, f"/{page.name}.json", f"{endpoint}_json", twin)
+        _route(state, "/requests", "requests", self._guarded(_requests))
         _route(state, "/static/<path:file>", "static", self._guarded(_static))
         # Everything else below the prefix is refused at the same gate.
         _route(state, "/<path:rest>", "rest", self._guarded(self._nothing))
@@ -156,7 +158,7 @@ class Mount:
         except ParameterError as error:
             return self._problem(400, str(error))
         except UnknownError as error:
-            return self._problem(404, str(error))
+            return self._problem(404, str(error), error.link)
 
     def _show(self, page: Page, twin: bool) -> Callable[[Level], Response]:
         def show(level: Level) -> Response:
@@ -185,10 +187,12 @@ class Mount:
     def _problem(self, status: int, sentence: str, link: tuple[str, str] | None = None) -> Response:
         sentence = visible(sentence)
         if not _is_browser():
-            return _plain(status, sentence)
+            return _plain(status, f"{sentence} See {link[0]}" if link else sentence)
         title = {400: "Bad request", 404: "Not found", 405: "Not allowed"}[status]
         frame = self._frame(title, None, None, time.perf_counter())
-        body = render("error", status=status, title=title, sentence=sentence, frame=frame)
+        body = render(
+            "error", status=status, title=title, sentence=sentence, link=link, frame=frame
+        )
         return Response(body, status=status, mimetype="text/html")
 
     def _frame(
@@ -262,6 +266,14 @@ def _add_slash(level: Level) -> Response:
     query = request.query_string.decode("latin-1")
     response = _plain(308, "The pages are below.")
     response.headers["Location"] = f"{last}/{'?' + query if query else ''}"
+    return response
+
+
+def _requests(level: Level) -> Response:
+    """Lead people with x/net/trace in their fingers to the families of requests."""
+    response = _plain(302, "Requests are among the traces.")
+    above = "../" if request.path.endswith("/") else ""
+    response.headers["Location"] = f"{above}traces{from_net_trace(request.args)}"
     return response
 
 
