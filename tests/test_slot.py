@@ -130,3 +130,12 @@ def test_what_follows_a_damaged_record_makes_room_for_the_next(fd: int) -> None:
     assert [node.spec.name for node in again.nodes] == ["first", "third"]
     assert (third.offset, third.ints[third.at]) == (second.offset, 0)
     assert again.nodes[0].ints[again.nodes[0].at] == 5
+
+
+def test_what_is_looked_at_one_by_one_is_found_without_looking_at_all() -> None:
+    slot = Slot()
+    for kind in ("int", "string", "map", "func", "ring", "float", "histogram", "string"):
+        slot.node(None, Spec(kind, f"{kind}{len(slot.nodes)}"))
+
+    assert [node.spec.kind for node in slot.nodes.rare] == ["string", "func", "ring", "string"]
+    assert len(slot.nodes) == 8

@@ -11,7 +11,7 @@ from .. import _json
 from ..redaction import redact_text
 from ..variables import runtime
 from ..variables.kinds import Func, String, Var
-from ..variables.reading import Part, Row, nest, rare
+from ..variables.reading import Part, Row, nest
 from ..variables.registry import Registry
 from ..variables.runtime import runtime as own_runtime
 from .page import Query, Scene
@@ -33,7 +33,7 @@ class Vars:
 
     def wants(self, scene: Scene, part: Part) -> bool:
         """Ask only who has a String or a Func: numbers are in the files."""
-        return any(node.spec.kind != "ring" for node in rare(part.nodes))
+        return any(node.spec.kind != "ring" for node in part.nodes.rare)
 
     def collect(self, registry: Registry, query: Query) -> Any:
         """Return this process's Strings and Funcs, each with what merging needs."""
@@ -53,7 +53,7 @@ class Vars:
 
 def said(registry: Registry) -> Iterable[tuple[tuple[str, ...], Var]]:
     """Yield the Strings and Funcs of this process with their paths."""
-    for node in rare(registry.slot.nodes):
+    for node in registry.slot.nodes.rare:
         if node.path[0] == registry.name:
             var = registry.at(node.path[1:])
             if isinstance(var, (Func, String)):

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from .histogram import as_dict
 from .layout import Spec
-from .slot import Node
+from .slot import Node, Nodes
 
 Key = tuple[tuple[str, ...], tuple[object, ...]]
 #: Tells what this process has declared at a path, if anything.
@@ -36,7 +36,7 @@ class Part:
     live: bool
     worker: bool
     deletions: int
-    nodes: Sequence[Node]
+    nodes: Nodes
     problem: str = ""
 
 
@@ -50,27 +50,6 @@ class Row(NamedTuple):
     path: tuple[str, ...]
     spec: Spec
     value: Any
-
-
-_rare: dict[int, tuple[Sequence[Node], int, list[Node]]] = {}
-
-
-def rare(nodes: Sequence[Node]) -> list[Node]:
-    """Return the strings, funcs and rings among a slot's nodes, which are looked at one by one.
-
-    Remembered for each slot, since every page asks for them and there are few.
-    """
-    kept = _rare.get(id(nodes))
-    if kept is None or kept[0] is not nodes:
-        kept = (nodes, 0, [])
-    _, seen, found = kept
-    size = len(nodes)
-    if size > seen:
-        found = found + [n for n in nodes[seen:size] if n.spec.kind in ("string", "func", "ring")]
-        if len(_rare) > 1000:
-            _rare.clear()
-        _rare[id(nodes)] = (nodes, size, found)
-    return found
 
 
 class Entry:

@@ -18,7 +18,7 @@ import psutil
 from ..redaction import redact_argv
 from .kinds import Var
 from .layout import Spec
-from .reading import Part, rare
+from .reading import Part
 from .registry import Registry
 
 _RING = 256
@@ -110,7 +110,7 @@ class Runtime:
 
 def _pauses(parts: Iterable[Part]) -> Iterable[tuple[int, int]]:
     for part in parts:
-        for node in rare(part.nodes):
+        for node in part.nodes.rare:
             if node.spec.kind == "ring":
                 words = node.ints[node.at : node.at + 2 * _RING].tolist()
                 ends = words[_RING:]

@@ -55,6 +55,25 @@ class Node:
         return self.at + self.spec.width + 1
 
 
+class Nodes(list[Node]):
+    """The variables of one slot in the order in which they were made; only ever appended to.
+
+    The few that are looked at one by one, at every read, are in :attr:`rare` as well.
+    """
+
+    __slots__ = ("rare",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rare: list[Node] = []
+
+    def append(self, node: Node) -> None:
+        """Add one more."""
+        if node.spec.kind in ("string", "func", "ring"):
+            self.rare.append(node)
+        super().append(node)
+
+
 def views(memory: mmap.mmap | bytearray) -> tuple[Ints, Floats]:
     """Return *memory* as words, once as int64 and once as float64.
 
@@ -183,7 +202,7 @@ class Slot:
         self.problem = ""
         #: Whether something is counted in private memory that should be in the file.
         self.has_private = False
-        self.nodes: list[Node] = []
+        self.nodes = Nodes()
         self._lock = allocate_rlock()
         self._index: dict[tuple[int, tuple[object, ...]], Node] = {}
         self._growing = False

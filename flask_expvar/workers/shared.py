@@ -15,7 +15,7 @@ from .._native import allocate_rlock
 from ..exceptions import StoreError
 from ..variables import layout
 from ..variables.reading import Part
-from ..variables.slot import Node, Slot, SlotFile
+from ..variables.slot import Node, Nodes, Slot, SlotFile
 from . import lease
 from .sibling import Sibling
 
@@ -117,8 +117,12 @@ class SharedStore:
             self._fd = self._mapped_fd = -1
 
 
+# Always the same: a list that is another one at each read would be planned anew.
+_NO_NODES = Nodes()
+
+
 def _unread(number: int, problem: str) -> Part:
-    return Part(number, 0, 0, False, False, 0, (), problem)
+    return Part(number, 0, 0, False, False, 0, _NO_NODES, problem)
 
 
 def _lease(folder: Path) -> tuple[int, int, int, SlotFile]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from ..exceptions import StoreError
 from ..variables import layout
 from ..variables.reading import Part
-from ..variables.slot import Node, check_head, views
+from ..variables.slot import Node, Nodes, check_head, views
 from .lease import is_leased
 
 
@@ -25,7 +25,7 @@ class Sibling:
         self._inode = os.fstat(self._fd).st_ino
         self._size = 0
         self._end = layout.HEADER
-        self._nodes: list[Node] = []
+        self._nodes = Nodes()
         self._by_offset: dict[int, Node] = {}
         self._memory = memoryview(b"")
         self._ints, self._floats = views(bytearray(0))
@@ -85,7 +85,7 @@ class Sibling:
 
     def close_memory(self) -> None:
         """Forget what was mapped."""
-        self._nodes, self._by_offset = [], {}
+        self._nodes, self._by_offset = Nodes(), {}
         self._size, self._end = 0, layout.HEADER
         self._memory = memoryview(b"")
         self._ints, self._floats = views(bytearray(0))
