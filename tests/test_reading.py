@@ -62,6 +62,18 @@ def test_counters_of_every_kind_add_up_the_dead_ones_included() -> None:
     assert [row.value for row in registries[0].rows_of(parts[1])][:2] == [1.0, 2]
 
 
+@pytest.mark.parametrize("mode", [None, "sum", "livesum"])
+def test_a_sum_over_workers_wraps_at_64_bits_as_gos_int_does(mode: str | None) -> None:
+    registries, _ = workers(2)
+    for registry in registries:
+        registry.new_int("n", multiprocess_mode=mode).add(2**62)
+        registry.new_map("m", multiprocess_mode=mode).add("low", -(2**63))
+
+    for registry in registries:
+        assert registry.snapshot() == {"n": -(2**63), "m": {"low": 0}}
+        assert registry.new_int("n", multiprocess_mode=mode).value == -(2**63)
+
+
 def test_what_only_one_worker_has_is_in_everybodys_sum() -> None:
     registries, _ = workers()
     registries[0].new_int("first").add()

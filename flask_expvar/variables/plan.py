@@ -8,7 +8,7 @@ from typing import Any
 
 from .histogram import as_dict
 from .layout import Spec
-from .slot import Node
+from .slot import Node, wrapped
 from .values import gauge, touched
 
 Path = tuple[str, ...]
@@ -142,7 +142,11 @@ class Plan:
 
     def read(self) -> tuple[list[int], list[float]]:
         """Return the sums of all words, as they are now, in new lists."""
-        return self._ints.read(), self._floats.read()
+        ints = self._ints.read()
+        # Each share fits into a word, and their sum may not: it goes round as any Int does.
+        if ints and not -(2**63) <= min(ints) <= max(ints) < 2**63:
+            ints = list(map(wrapped, ints))
+        return ints, self._floats.read()
 
 
 def _one_kind_each(entries: dict[Key, Entry], own: Own) -> list[Entry]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from .histogram import as_dict
 from .layout import Spec
-from .slot import Node
+from .slot import Node, wrapped
 
 
 def total(spec: Spec, nodes: Iterable[tuple[Node, bool]]) -> Any:
@@ -18,7 +18,7 @@ def total(spec: Spec, nodes: Iterable[tuple[Node, bool]]) -> Any:
     if spec.mode is not None and spec.kind in ("int", "float"):
         return gauge(spec, nodes)
     words = [sum_words(node) for node, _ in nodes]
-    ints = [sum(column) for column in zip(*(each[0] for each in words))]
+    ints = [wrapped(sum(column)) for column in zip(*(each[0] for each in words))]
     floats = [sum(column) for column in zip(*(each[1] for each in words))]
     return _plain(spec, ints, floats)
 
@@ -31,7 +31,7 @@ def share(node: Node) -> Any:
     ints, floats = sum_words(node)
     if spec.mode is None:
         base = node.ints[node.base_at : node.base_at + spec.width]
-        ints = [count - before for count, before in zip(ints, base)]
+        ints = [wrapped(count - before) for count, before in zip(ints, base)]
         floats = [count - node.floats[node.base_at + spec.width - 1] for count in floats]
     return _plain(spec, ints, floats)
 
@@ -73,7 +73,7 @@ def gauge(spec: Spec, nodes: Iterable[tuple[Node, bool]]) -> Any:
             found.append((base_stamp, words[node.base_at]))
     if spec.mode in ("sum", "livesum"):
         shares = [value for stamp, value in found if stamp > gone or not gone]
-        return sum(shares, 0.0 if spec.kind == "float" else 0)
+        return sum(shares, 0.0) if spec.kind == "float" else wrapped(sum(shares))
     found = [(stamp, value) for stamp, value in found if stamp > gone]
     if not found:
         return 0.0 if spec.kind == "float" else 0
