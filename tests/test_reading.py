@@ -2,43 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from together import Together, workers
 
 from flask_expvar import Registry
 from flask_expvar.variables.reading import Part
-from flask_expvar.variables.slot import Slot
-
-
-class Together:
-    """A store for tests: several slots of one process, each with a registry of its own."""
-
-    def __init__(self, number: int, parts: list[Part]) -> None:
-        self.slot = Slot()
-        self._parts = parts
-        self.part = Part(number, 100 + number, 0, True, True, 0, self.slot.nodes)
-        parts.append(self.part)
-
-    def parts(self) -> list[Part]:
-        return self._parts
-
-    @contextmanager
-    def exclusive(self) -> Iterator[None]:
-        yield
-
-    def deleting(self) -> None:
-        self.part.deletions += 1
-
-
-def workers(number: int = 3) -> tuple[list[Registry], list[Part]]:
-    parts: list[Part] = []
-    registries = [Registry("shop") for _ in range(number)]
-    for at, registry in enumerate(registries):
-        registry.attach(Together(at, parts))
-    return registries, parts
 
 
 def test_counters_of_every_kind_add_up_the_dead_ones_included() -> None:
