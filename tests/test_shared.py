@@ -282,3 +282,28 @@ def test_a_full_disk_leaves_the_worker_counting(
 
     assert registry.snapshot()["v1999"] == 1999
     assert "No space left" in store.slot.problem
+
+
+def test_a_slots_file_that_another_has_replaced_is_read_anew(join: Open, tmp_path: Path) -> None:
+    (reader, _), (other, store) = join(), join()
+    other.new_int("orders").add(2)
+    assert reader.snapshot() == {"orders": 2}
+    store.close()
+    (tmp_path / "slot-1").rename(tmp_path / "damaged-1")
+    heir, _ = join()
+    heir.new_int("orders").add(5)
+
+    assert reader.snapshot() == {"orders": 5}
+
+
+def test_a_slot_that_has_grown_is_read_through_one_mapping(join: Open) -> None:
+    (reader, _), (other, _) = join(), join()
+    for number in range(2000):
+        other.new_int(f"v{number}").add(number)
+        if number % 500 == 0:
+            reader.parts()
+
+    _, part = reader.parts()
+
+    assert len({id(words) for node in part.nodes for words in (node.ints, node.floats)}) == 2
+    assert reader.snapshot() == {f"v{number}": number for number in range(2000)}

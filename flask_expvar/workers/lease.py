@@ -100,9 +100,18 @@ def slot_files(folder: Path) -> dict[int, Path]:
 
     :raises OSError: if the folder cannot be read.
     """
+    return {number: folder / entry.name for number, entry in slot_entries(folder).items()}
+
+
+def slot_entries(folder: Path) -> dict[int, os.DirEntry[str]]:
+    """Return what the folder itself says of the slots' files, by number, lowest first.
+
+    :raises OSError: if the folder cannot be read.
+    """
     found = {}
-    for name in os.listdir(folder):
-        match = _SLOT.fullmatch(name)
-        if match:
-            found[int(match[1])] = folder / name
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            match = _SLOT.fullmatch(entry.name)
+            if match:
+                found[int(match[1])] = entry
     return dict(sorted(found.items()))

@@ -7,7 +7,6 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -50,15 +49,30 @@ class SharedStore:
     def parts(self) -> list[Part]:
         """Return all slots as they are now, one's own first; what cannot be read says why."""
         with self._lock:
-            return [self._own(), *self._others()]
+            return list(self._read())
 
-    def _own(self) -> Part:
+    def _read(self) -> Iterator[Part]:
+        try:
+            entries = lease.slot_entries(self.folder)
+        except OSError as error:
+            yield self._own(None)
+            yield _unread(-1, f"the shared folder cannot be read: {error.strerror}")
+            return
+        yield self._own(entries.pop(self.number, None))
+        for number, entry in entries.items():
+            try:
+                yield self._sibling(number, entry).part()
+            except OSError as error:
+                yield _unread(number, str(error))
+
+    def _own(self, entry: os.DirEntry[str] | None) -> Part:
         # Read like the others', through one mapping of the whole file: words that lie alike in
         # all slots are summed side by side.
-        if not self.slot.has_private:
-            path = self.folder / f"slot-{self.number}"
+        if entry is not None and not self.slot.has_private:
             with suppress(OSError):
-                return replace(self._sibling(self.number, path).part(), live=True)
+                part = self._sibling(self.number, entry).part()
+                part.live = True
+                return part
         return Part(
             slot=self.number,
             pid=self.pid,
@@ -70,23 +84,10 @@ class SharedStore:
             problem=self.slot.problem,
         )
 
-    def _others(self) -> Iterator[Part]:
-        try:
-            files = lease.slot_files(self.folder)
-        except OSError as error:
-            yield _unread(-1, f"the shared folder cannot be read: {error.strerror}")
-            return
-        files.pop(self.number, None)
-        for number, path in files.items():
-            try:
-                yield self._sibling(number, path).part()
-            except OSError as error:
-                yield _unread(number, str(error))
-
-    def _sibling(self, number: int, path: Path) -> Sibling:
+    def _sibling(self, number: int, entry: os.DirEntry[str]) -> Sibling:
         known = self._siblings.get(number)
-        if known is None or not known.is_at(path):
-            known = self._siblings[number] = Sibling(number, path)
+        if known is None or known.inode != entry.inode():
+            known = self._siblings[number] = Sibling(number, entry)
         return known
 
     @contextmanager

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import mmap
 import os
-from pathlib import Path
 
 from ..exceptions import StoreError
 from ..variables import layout
@@ -16,26 +15,21 @@ from .lease import is_leased
 class Sibling:
     """The file of another slot, opened once and looked at again at each read.
 
+    :param entry: what the folder says of the file.
     :raises OSError: if the file cannot be opened.
     """
 
-    def __init__(self, number: int, path: Path) -> None:
+    def __init__(self, number: int, entry: os.DirEntry[str]) -> None:
         self.number = number
-        self._fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-        self._inode = os.fstat(self._fd).st_ino
+        #: As the folder told it, which on some file systems is not what the file tells.
+        self.inode = entry.inode()
+        self._fd = os.open(entry.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
         self._size = 0
         self._end = layout.HEADER
         self._nodes = Nodes()
         self._by_offset: dict[int, Node] = {}
         self._memory = memoryview(b"")
         self._ints, self._floats = views(bytearray(0))
-
-    def is_at(self, path: Path) -> bool:
-        """Return whether the file that is at *path* now is still this one."""
-        try:
-            return os.stat(path, follow_symlinks=False).st_ino == self._inode
-        except OSError:
-            return False
 
     def part(self) -> Part:
         """Return what the slot holds now.
@@ -65,11 +59,13 @@ class Sibling:
         )
 
     def _map(self, size: int) -> None:
-        # What was mapped before stays valid in the nodes found so far.
         memory = mmap.mmap(self._fd, size, prot=mmap.PROT_READ)
         self._memory = memoryview(memory)
         self._ints, self._floats = views(memory)
         self._size = size
+        # All words of a slot in one mapping: they are read in one call.
+        for node in self._nodes:
+            node.ints, node.floats = self._ints, self._floats
 
     def _grow(self, used: int) -> None:
         if used <= self._end:
