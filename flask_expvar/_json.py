@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
@@ -18,6 +19,7 @@ MAX_VALUES = 100_000
 
 # What the C encoder writes otherwise than Go, or must not write at all.
 _RARE = re.compile("[<>&\b\f\u2028\u2029\ud800-\udfff]")
+_WHOLE = re.compile(r"\.0(?=[],}])")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _ESCAPES: dict[int, str] = {
     **{code: f"\\u{code:04x}" for code in [*range(32), *map(ord, "<>&\u2028\u2029")]},
@@ -61,6 +63,16 @@ def compact(value: object) -> str:
         return "null"
 
 
+def figures(value: dict[str, Any], *, sort: bool = True) -> str:
+    """Return what :func:`compact` would, several times faster: the encoder in C does.
+
+    For plain dicts and lists of ints, bools and floats that are 0 or from 0.0001 to 1e16,
+    under keys of letters and digits.
+    """
+    # What Python prints as 3.0 is 3 in Go.
+    return _WHOLE.sub("", json.dumps(value, sort_keys=sort, separators=(",", ":")))
+
+
 #: The names of variables are the same at every read.
 _quote = lru_cache(maxsize=20_000)(quote)
 
@@ -73,14 +85,6 @@ def spaced(items: Iterable[tuple[str, str]]) -> str:
 def page(items: Iterable[tuple[str, str]]) -> str:
     """Return the whole page: one line for each plain key and encoded value, as they come."""
     return "{\n" + ",\n".join([f"{_quote(key)}: {value}" for key, value in items]) + "\n}\n"
-
-
-def by_bytes(text: str) -> bytes:
-    """Return the sort key of Go's order: the bytes of UTF-8.
-
-    Code points have the same order, so plain ``sorted(names)`` does the same and faster.
-    """
-    return text.encode("utf-8", "surrogatepass")
 
 
 def _integer(value: int) -> str:

@@ -339,9 +339,14 @@ def test_members_come_in_the_order_of_their_bytes(value: dict[str, int]) -> None
     assert list(read) == sorted(value, key=lambda name: name.encode())
 
 
+def by_bytes(text: str) -> bytes:
+    """Return the sort key of Go's order: the bytes of UTF-8."""
+    return text.encode("utf-8", "surrogatepass")
+
+
 @given(st.lists(st.text()))
 def test_order_of_bytes_is_the_plain_order_of_strings(names: list[str]) -> None:
-    assert sorted(names) == sorted(names, key=_json.by_bytes)
+    assert sorted(names) == sorted(names, key=by_bytes)
 
 
 def test_map_is_one_line_with_spaces() -> None:
@@ -379,7 +384,7 @@ def test_whole_page_is_the_one_of_go() -> None:
         '"é": true\n'
         "}\n"
     )
-    assert list(strict(text)) == sorted(variables, key=_json.by_bytes)
+    assert list(strict(text)) == sorted(variables, key=by_bytes)
 
 
 @given(st.dictionaries(st.text(max_size=8).filter(is_unicode), NESTED, max_size=5))
@@ -388,3 +393,16 @@ def test_page_of_anything_is_one_object_of_one_line_each(values: dict[str, objec
 
     assert list(strict(text)) == sorted(values)
     assert text.count("\n") == max(len(values), 1) + 2
+
+
+FIGURES = st.recursive(
+    st.integers() | st.booleans() | st.just(0.0) | st.floats(1e-4, 1e15) | st.just(3.0),
+    lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from("aBc19Z"), inner),
+    max_leaves=20,
+)
+
+
+@given(st.dictionaries(st.sampled_from("aBc19Z"), FIGURES))
+def test_figures_are_printed_as_anything_is(value: dict[str, Any]) -> None:
+    assert _json.figures(value) == _json.compact(value)
+    assert strict(_json.figures(value, sort=False)) == value
