@@ -10,6 +10,7 @@ from typing import Any
 from .. import _json
 from ..redaction import redact_text
 from ..variables import runtime
+from ..variables.figures import figures
 from ..variables.kinds import Func, String, Var
 from ..variables.reading import Part, Row, nest
 from ..variables.registry import Registry
@@ -147,7 +148,7 @@ def _figure(pid: int, now: float) -> dict[str, Any] | None:
     kept = _figures.get(pid)
     if kept is not None and 0 <= now - kept[0] < _FRESH:
         return kept[1]
-    figure = runtime.figures(pid)
+    figure = figures(pid)
     if figure is not None:
         if len(_figures) > 1000:
             _figures.clear()

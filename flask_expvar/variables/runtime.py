@@ -11,9 +11,9 @@ import platform
 import sys
 import time
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from itertools import compress
 from typing import Any
-
-import psutil
 
 from ..redaction import redact_argv
 from .kinds import Var
@@ -92,12 +92,8 @@ class Runtime:
         self.note_blocks()
         rows = self.registry.rows(parts) if one is None else self.registry.rows_of(one)
         found = {row.path[0]: row.value for row in rows}
-        pauses = sorted(_pauses(parts if one is None else [one]))[-_RING:]
         count = found.get("NumGC", 0)
-        lengths, ends = [0] * _RING, [0] * _RING
-        for back, (end, length) in enumerate(reversed(pauses[-count:] if count else [])):
-            at = (count + _RING - 1 - back) % _RING
-            lengths[at], ends[at] = length, end
+        lengths, ends = _newest(parts if one is None else [one], count)
         return {
             "NumGC": count % 2**32,
             "PauseTotalNs": found.get("PauseTotalNs", 0),
@@ -108,39 +104,25 @@ class Runtime:
         }
 
 
-def _pauses(parts: Iterable[Part]) -> Iterable[tuple[int, int]]:
+def _newest(parts: Iterable[Part], count: int) -> tuple[list[int], list[int]]:
+    """Return lengths and ends of the newest of *count* pauses where Go has them in its rings."""
+    lengths: dict[int, int] = {}  # by the end: no two pauses end in the same ns
     for part in parts:
         for node in part.nodes.rare:
             if node.spec.kind == "ring":
                 words = node.ints[node.at : node.at + 2 * _RING].tolist()
                 ends = words[_RING:]
-                if any(ends):
-                    yield from (pair for pair in zip(ends, words) if pair[0])
+                lengths.update(compress(zip(ends, words), ends))
+    newest = sorted(lengths)[-min(count, _RING) :] if count > 0 else []
+    # The last one stands at (count - 1) % 256: the ring is what follows, turned so far.
+    ends = [0] * (_RING - len(newest)) + newest
+    turned = _RING - count % _RING
+    ends = ends[turned:] + ends[:turned]
+    return [lengths.get(end, 0) for end in ends], ends
 
 
 #: Of this process; one, since the collector is.
 runtime = Runtime()
-
-
-def figures(pid: int) -> dict[str, Any] | None:
-    """Return memory, CPU seconds, files and threads of a process, or None if it is gone."""
-    try:
-        process = psutil.Process(pid)
-        with process.oneshot():
-            memory = process.memory_info()
-            times = process.cpu_times()
-            return {
-                "pid": pid,
-                "startTime": process.create_time(),
-                "residentMemoryBytes": memory.rss,
-                "virtualMemoryBytes": memory.vms,
-                "anonymousMemoryBytes": max(memory.rss - getattr(memory, "shared", 0), 0),
-                "cpuSeconds": round(times.user + times.system, 2),
-                "openFiles": process.num_fds() if hasattr(process, "num_fds") else 0,
-                "threads": process.num_threads(),
-            }
-    except (psutil.Error, OSError):
-        return None
 
 
 def process(each: Sequence[dict[str, Any]], now: float) -> dict[str, Any]:
@@ -177,8 +159,13 @@ def python() -> dict[str, Any]:
 
 def cmdline() -> list[str]:
     """Return the command line of this process, its secrets hidden."""
-    argv = getattr(sys, "orig_argv", sys.argv)
-    return redact_argv([str(arg) for arg in argv])
+    return list(_redacted(tuple(map(str, getattr(sys, "orig_argv", sys.argv)))))
+
+
+# Looked at anew only if the program changes it.
+@lru_cache(maxsize=8)
+def _redacted(argv: tuple[str, ...]) -> list[str]:
+    return redact_argv(list(argv))
 
 
 def memstats(each: Sequence[dict[str, Any]], collector: dict[str, Any]) -> dict[str, Any]:
