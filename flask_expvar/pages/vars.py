@@ -17,6 +17,7 @@ from ..variables.registry import Registry
 from ..variables.runtime import runtime as own_runtime
 from .page import Query, Scene
 from .vars_table import table
+from .vars_text import Form, written
 
 JSON = "application/json; charset=utf-8"
 #: Processes' figures are kept so long: reading them costs more than all of the rest.
@@ -76,18 +77,24 @@ def _flat(scene: Scene) -> list[dict[str, Any]]:
     return [each for pid in sorted(scene.answers) for each in scene.answers[pid]]
 
 
+def said_by_all(scene: Scene) -> dict[tuple[str, ...], Any]:
+    """Return the values of the Strings and Funcs over those who were asked, by path."""
+    texts: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+    for each in _flat(scene):
+        texts.setdefault(tuple(each["path"]), []).append(each)
+    return {path: merged(each) for path, each in texts.items()}
+
+
 def rows(scene: Scene) -> list[Row]:
     """Return the variables with the values of Strings and Funcs filled in."""
     only = scene.only
     found = scene.registry.rows_of(only) if only else scene.registry.rows(scene.parts)
-    texts: dict[tuple[str, ...], list[dict[str, Any]]] = {}
-    for each in _flat(scene):
-        texts.setdefault(tuple(each["path"]), []).append(each)
-    if not texts:
+    values = said_by_all(scene)
+    if not values:
         return found
     return [
-        row._replace(value=merged(texts[row.path]))
-        if row.path in texts and row.spec.kind in ("string", "func")
+        row._replace(value=values[row.path])
+        if row.path in values and row.spec.kind in ("string", "func")
         else row
         for row in found
     ]
@@ -158,45 +165,15 @@ def _figure(pid: int, now: float) -> dict[str, Any] | None:
 
 def go_text(scene: Scene) -> str:
     """Return the page as ``expvar.Handler`` of Go writes it."""
-    given = builtins(scene)
-    # Numbers alone, and a thousand of them: the encoder in C does, and Go's order stays.
-    items = [("memstats", json.dumps(given.pop("memstats"), separators=(",", ":")))]
-    items += [(name, _json.compact(value)) for name, value in given.items()]
-    items += encoded(rows(scene))
-    items.sort()
-    return _json.page(items)
-
-
-def encoded(found: Iterable[Row]) -> list[tuple[str, str]]:
-    """Return the top-level variables with their JSON, maps on one line."""
-    top: list[tuple[str, str]] = []
-    within: dict[tuple[str, ...], list[tuple[str, str]]] = {}
-    waiting: list[tuple[tuple[str, ...], list[tuple[str, str]]]] = []
-    for path, spec, value in found:
-        if type(value) is int and not waiting and len(path) == 1:
-            top.append((path[0], str(value)))  # most are this, and each step costs a thousandfold
-            continue
-        while waiting and path[: len(waiting[-1][0])] != waiting[-1][0]:
-            _close(waiting, within, top)
-        if len(path) > 1 and path[:-1] not in within:
-            continue
-        if spec.kind == "map":
-            waiting.append((path, within.setdefault(path, [])))
-            continue
-        text = str(value) if type(value) is int else _encode(value)
-        (within[path[:-1]] if len(path) > 1 else top).append((path[-1], text))
-    while waiting:
-        _close(waiting, within, top)
-    return top
-
-
-def _close(waiting: Any, within: Any, top: list[tuple[str, str]]) -> None:
-    path, items = waiting.pop()
-    (within[path[:-1]] if len(path) > 1 else top).append((path[-1], _json.spaced(items)))
-
-
-def _encode(value: Any) -> str:
-    return _json.number(value) if isinstance(value, float) else _json.compact(value)
+    told = builtins(scene)
+    given = {name: _json.compact(told[name]) for name in ("cmdline", "python")}
+    given |= {name: _json.figures(told[name]) for name in ("process", "workers")}
+    given["memstats"] = _json.figures(told["memstats"], sort=False)  # in Go's order
+    # What is deleted has no place in a form, which shows all that a slot holds.
+    if scene.only is not None or any(part.deletions for part in scene.parts):
+        return written(rows(scene), given)
+    form = scene.registry.plan(scene.parts).once(Form)
+    return form.filled([part.live for part in scene.parts], said_by_all(scene), given)
 
 
 def full(scene: Scene) -> dict[str, Any]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from operator import itemgetter
-from typing import Any
+from typing import Any, TypeVar
 
 from .histogram import as_dict
 from .layout import Spec
 from .slot import Node, wrapped
 from .values import gauge, touched
 
+T = TypeVar("T")
 Path = tuple[str, ...]
 Key = tuple[Path, tuple[object, ...]]
 #: Tells what this process has declared at a path, if anything.
@@ -116,6 +117,7 @@ class Plan:
             self._place(entry)
         self._ints.settle()
         self._floats.settle()
+        self._made: dict[object, Any] = {}
 
     def _entry(self, node: Node, own: Own) -> Entry:
         key = (node.path[1:], node.spec.identity)
@@ -147,6 +149,12 @@ class Plan:
         if ints and not -(2**63) <= min(ints) <= max(ints) < 2**63:
             ints = list(map(wrapped, ints))
         return ints, self._floats.read()
+
+    def once(self, make: Callable[[Plan], T]) -> T:
+        """Return what *make* makes of this plan: made once, and kept as long as the plan holds."""
+        if make not in self._made:
+            self._made[make] = make(self)
+        return self._made[make]  # type: ignore[no-any-return]  # what make has made
 
 
 def _one_kind_each(entries: dict[Key, Entry], own: Own) -> list[Entry]:

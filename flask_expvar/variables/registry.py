@@ -18,6 +18,7 @@ from . import names
 from .kinds import Func, String, Var
 from .layout import Spec
 from .namespace import Map, Namespace, V, check_free, from_spec
+from .plan import Plan
 from .reading import Part, Row, Totals, nest
 from .slot import Node, Slot, wrapped
 from .store import LocalStore, Store
@@ -133,6 +134,10 @@ class Registry(Namespace):
         :param parts: what :meth:`parts` has given just now, if it has.
         """
         return self._totals.rows(self._store.parts() if parts is None else parts)
+
+    def plan(self, parts: Sequence[Part]) -> Plan:
+        """Return where the words of everything are in *parts*, while none of them grows."""
+        return self._totals.plan(parts)
 
     def rows_of(self, part: Part) -> list[Row]:
         """Return what one worker has counted."""
