@@ -62,6 +62,7 @@ def test_the_newest_pause_of_all_workers_is_where_go_has_it(each: int) -> None:
     runtimes = [Runtime(), Runtime()]
     for at, runtime in enumerate(runtimes):
         runtime.registry.attach(Together(at, parts))
+        runtime.collector(parts, None)
         collected(runtime, [(1000 + 2 * n + at, 10 * n + at) for n in range(each)])
 
     told = runtimes[0].collector(parts, None)

@@ -20,6 +20,7 @@ from .kinds import Var
 from .layout import Spec
 from .reading import Part
 from .registry import Registry
+from .slot import Node
 
 _RING = 256
 
@@ -54,6 +55,7 @@ class Runtime:
         self._ring = self.registry._declare("PauseNs", Ring())
         self._began = 0
         self._next_blocks = 0.0
+        self._kept: tuple[int, list[Node], tuple[list[int], list[int]]] | None = None
 
     def start(self) -> None:
         """Measure every collection from now on; calling it again is fine."""
@@ -93,7 +95,7 @@ class Runtime:
         rows = self.registry.rows(parts) if one is None else self.registry.rows_of(one)
         found = {row.path[0]: row.value for row in rows}
         count = found.get("NumGC", 0)
-        lengths, ends = _newest(parts if one is None else [one], count)
+        lengths, ends = self._placed(parts if one is None else [one], count)
         return {
             "NumGC": count % 2**32,
             "PauseTotalNs": found.get("PauseTotalNs", 0),
@@ -103,16 +105,22 @@ class Runtime:
             "blocks": max(found.get("blocks", 0), 0),
         }
 
+    def _placed(self, parts: Iterable[Part], count: int) -> tuple[list[int], list[int]]:
+        # Kept until the next collection, whoever's: no slot's count ever falls.
+        rings = [node for part in parts for node in part.nodes.rare if node.spec.kind == "ring"]
+        kept = self._kept
+        if kept is None or kept[:2] != (count, rings):
+            kept = self._kept = (count, rings, _newest(rings, count))
+        return kept[2]
 
-def _newest(parts: Iterable[Part], count: int) -> tuple[list[int], list[int]]:
+
+def _newest(rings: Iterable[Node], count: int) -> tuple[list[int], list[int]]:
     """Return lengths and ends of the newest of *count* pauses where Go has them in its rings."""
     lengths: dict[int, int] = {}  # by the end: no two pauses end in the same ns
-    for part in parts:
-        for node in part.nodes.rare:
-            if node.spec.kind == "ring":
-                words = node.ints[node.at : node.at + 2 * _RING].tolist()
-                ends = words[_RING:]
-                lengths.update(compress(zip(ends, words), ends))
+    for node in rings:
+        words = node.ints[node.at : node.at + 2 * _RING].tolist()
+        ends = words[_RING:]
+        lengths.update(compress(zip(ends, words), ends))
     newest = sorted(lengths)[-min(count, _RING) :] if count > 0 else []
     # The last one stands at (count - 1) % 256: the ring is what follows, turned so far.
     ends = [0] * (_RING - len(newest)) + newest
