@@ -241,21 +241,6 @@ def test_the_sweep_takes_the_folders_of_dead_arbiters_only(tmp_path: Path) -> No
     assert {path.name for path in tmp_path.iterdir()} == {foreign.name}
 
 
-def test_without_a_usable_folder_a_worker_counts_alone_and_says_so(
-    gunicorn: Callable[..., Gunicorn], tmp_path: Path
-) -> None:
-    wrong = tmp_path / "no-folder"
-    wrong.touch()
-    server = gunicorn(SHOP, "-w", "2", env={"FLASK_EXPVAR_DIR": str(wrong)})
-    assert server.get("/").text == "ok"
-    full = server.get("/debug/vars.json?full=1", headers=TOKEN).json()
-    page = server.get("/debug/vars", headers={**TOKEN, "Accept": "text/html"}).text
-
-    assert any("counts by itself" in note for note in full["notes"])
-    assert "counts by itself" in page
-    assert server.log.count("counts by itself") <= 2
-
-
 def test_expvar_dir_serves_any_other_server(
     gunicorn: Callable[..., Gunicorn], tmp_path: Path
 ) -> None:
@@ -266,22 +251,6 @@ def test_expvar_dir_serves_any_other_server(
 
     assert server.get("/debug/vars", headers=TOKEN).json()["shop/orders"] == 10
     assert lease.slot_files(place)
-
-
-def test_a_full_disk_leaves_the_worker_counting(
-    join: Open, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    registry, store = join()
-
-    def full(*_: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(os, "posix_fallocate", full)
-    for number in range(2000):
-        registry.new_int(f"v{number}").add(number)
-
-    assert registry.snapshot()["v1999"] == 1999
-    assert "No space left" in store.slot.problem
 
 
 def test_a_slots_file_that_another_has_replaced_is_read_anew(join: Open, tmp_path: Path) -> None:
