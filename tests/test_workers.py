@@ -71,7 +71,7 @@ def test_every_worker_tells_the_figures_of_all(gunicorn: Start, kind: str) -> No
         assert read["shop/pid"] == sum(server.worker_pids())
 
 
-@pytest.mark.parametrize("kind", ["sync", "gthread", "preload"])
+@pytest.mark.parametrize("kind", ["sync", "gthread", "gevent", "preload", "gevent-preload"])
 def test_totals_cover_what_clients_got_while_workers_are_killed(gunicorn: Start, kind: str) -> None:
     server = gunicorn(SHOP, *KINDS[kind], "--max-requests", "150")
     got, done = [0] * 4, threading.Event()
@@ -104,6 +104,8 @@ def test_totals_cover_what_clients_got_while_workers_are_killed(gunicorn: Start,
     assert codes(server)["200"] >= sum(got)
     server.wait_until(lambda: len(server.worker_pids()) == 3, what="three workers")
     assert len({str(codes(server)) for _ in range(20)}) == 1
+    assert in_flight(server) == 0
+    assert "SIGKILL" in server.log
 
 
 def kill_at_random(server: Gunicorn, done: threading.Event) -> None:
