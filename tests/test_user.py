@@ -27,8 +27,9 @@ def change():
     return "changed"
 
 # Before any fork: what is imported late, the workers' user may not be able to read.
-headers = {"Authorization": "Bearer " + app.config["EXPVAR_TOKEN"]}
-app.test_client().get("/debug/vars", headers=headers)
+token = {"Authorization": "Bearer " + app.config["EXPVAR_TOKEN"]}
+app.test_client().get("/debug/vars", headers=token)
+app.test_client().get("/debug/", headers={**token, "Accept": "text/html"})
 """
 )
 
@@ -53,6 +54,10 @@ def test_workers_of_another_user_tell_the_figures_of_all(server: Gunicorn) -> No
     for read in reads(server):
         assert (read["shop/orders"], read["shop/orderStatus"]) == (30, {"paid": 30})
         assert read["shop/pid"] == sum(server.worker_pids())
+        assert sorted(map(int, read["workers"])) == server.worker_pids()
+        assert read["process"]["threads"] >= 6
+    overview = server.get("/debug/", headers={**TOKEN, "Accept": "text/html"})
+    assert (overview.status, "3 alive" in overview.text) == (200, True)
 
 
 def test_workers_of_another_user_die_without_a_loss(server: Gunicorn) -> None:

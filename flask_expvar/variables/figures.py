@@ -34,10 +34,18 @@ def from_psutil(pid: int) -> dict[str, Any] | None:
                 started=process.create_time(),
                 memory=(memory.vms, memory.rss, getattr(memory, "shared", 0)),
                 cpu=times.user + times.system,
-                files=process.num_fds() if hasattr(process, "num_fds") else 0,
+                files=_open_files(process),
                 threads=process.num_threads(),
             )
     except (psutil.Error, OSError):
+        return None
+
+
+def _open_files(process: psutil.Process) -> int | None:
+    # The kernel keeps the files of a process that has changed its user from all others.
+    try:
+        return process.num_fds() if hasattr(process, "num_fds") else None
+    except psutil.AccessDenied:
         return None
 
 
@@ -66,7 +74,13 @@ def from_proc(pid: int) -> dict[str, Any]:
 
 
 def _figures(
-    pid: int, *, started: float, memory: tuple[int, int, int], cpu: float, files: int, threads: int
+    pid: int,
+    *,
+    started: float,
+    memory: tuple[int, int, int],
+    cpu: float,
+    files: int | None,
+    threads: int,
 ) -> dict[str, Any]:
     size, resident, shared = memory
     return {

@@ -139,7 +139,7 @@ def process(each: Sequence[dict[str, Any]], now: float) -> dict[str, Any]:
         return {}
     started = min(figure["startTime"] for figure in each)
     merged: dict[str, Any] = {
-        key: sum(figure[key] for figure in each)
+        key: None if any(figure[key] is None for figure in each) else sum(f[key] for f in each)
         for key in each[0]
         if key not in ("pid", "startTime")
     }
