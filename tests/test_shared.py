@@ -121,6 +121,26 @@ def test_a_deleted_key_is_gone_for_all_and_comes_back_at_zero(join: Open) -> Non
     assert one.snapshot() == other.snapshot() == {"status": {"paid": 1}}
 
 
+@pytest.mark.parametrize(
+    ("mode", "older", "left", "then"),
+    [("sum", 40, 7, 12), ("max", 40, 7, 7), ("min", 1, 7, 5), ("mostrecent", 40, 7, 5)],
+)
+def test_what_was_deleted_stays_gone_when_the_deleter_has_died(
+    join: Open, mode: str, older: int, left: int, then: int
+) -> None:
+    (other, _), (deleter, store) = join(), join()
+    maps = [registry.new_map("m", multiprocess_mode=mode) for registry in (other, deleter)]
+    maps[0].set("key", older)
+    maps[1].delete("key")
+    maps[1].set("key", 7)
+    store.close()
+    heir, _ = join()
+
+    assert heir.snapshot() == other.snapshot() == {"m": {"key": left}}
+    heir.new_map("m", multiprocess_mode=mode).set("key", 5)
+    assert heir.snapshot() == other.snapshot() == {"m": {"key": then}}
+
+
 def spoil(path: Path, how: str) -> None:
     data = bytearray(path.read_bytes())
     if how == "truncated":

@@ -99,9 +99,9 @@ def test_a_description_too_long_for_a_record_is_counted_privately(fd: int) -> No
     ("head", "problem"),
     [
         ([1, 1, 512], "not one of flask_expvar's"),
-        ([layout.MAGIC, 2, 512], "has format 2"),
-        ([layout.MAGIC, 1, 99_999], "claims 99999"),
-        ([layout.MAGIC, 1, -1], "claims -1"),
+        ([layout.MAGIC, layout.VERSION + 1, 512], f"has format {layout.VERSION + 1}"),
+        ([layout.MAGIC, layout.VERSION, 99_999], "claims 99999"),
+        ([layout.MAGIC, layout.VERSION, -1], "claims -1"),
     ],
 )
 def test_a_file_of_others_is_refused(fd: int, head: list[int], problem: str) -> None:

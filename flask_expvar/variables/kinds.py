@@ -139,8 +139,8 @@ def _revive(node: Node) -> None:
     if node.spec.mode is not None and node.spec.width == 1:
         # All bits zero: the float 0.0 as well. When it was deleted is kept, or the other
         # workers' old values would come back with it.
-        node.ints[node.at] = node.ints[node.base_at] = 0
-        node.ints[node.base_at + 1] = node.ints[node.stamp_at]
+        node.ints[node.at] = node.ints[node.base_at] = node.ints[node.base_at + 1] = 0
+        node.ints[node.gone_at] = -node.ints[node.stamp_at]
     node.ints[node.stamp_at] = time.time_ns()
 
 

@@ -9,7 +9,7 @@ and aligned: such a store is one instruction, which no reader sees half done.
 
     header   64 words: magic, version, used, pid, started, role, leases, deletions, 0 …
     record   size u32 | crc u32 | parent u32 | width u16 | text length u16 | text | pad | words
-    words    width values | stamp | width base values | base stamp
+    words    width values | stamp | width base values | base stamp | when deleted
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import struct
 import zlib
 from dataclasses import dataclass
 
-VERSION = 1
+VERSION = 2
 MAGIC = int.from_bytes(b"EXPVAR\r\n", "little")
 HEADER = 512
 #: Where each figure of the header stands, in words.
@@ -113,8 +113,8 @@ def filler(size: int) -> bytes:
 
 
 def words_of(width: int) -> int:
-    """Return how many words a value of *width* takes with its stamp and its base."""
-    return 2 * width + 2
+    """Return how many words a value of *width* takes with its stamps and its base."""
+    return 2 * width + 3
 
 
 @dataclass(frozen=True)

@@ -54,6 +54,11 @@ class Node:
         """Where the base begins: what earlier processes of this slot left in the value."""
         return self.at + self.spec.width + 1
 
+    @property
+    def gone_at(self) -> int:
+        """Where it stands when a value that is back was deleted, in ns; 0 if it never was."""
+        return self.base_at + self.spec.width + 1
+
 
 class Nodes(list[Node]):
     """The variables of one slot in the order in which they were made; only ever appended to.

@@ -66,7 +66,7 @@ def gauge(spec: Spec, nodes: Iterable[tuple[Node, bool]]) -> Any:
     for node, live in nodes:
         words = node.floats if spec.kind == "float" else node.ints
         stamp, base_stamp = node.ints[node.stamp_at], node.ints[node.base_at + 1]
-        gone = max(gone, -stamp, -base_stamp)
+        gone = max(gone, -stamp, node.ints[node.gone_at])
         if stamp >= 0 and (live or spec.mode != "livesum"):
             found.append((stamp, words[node.at]))
         if base_stamp > 0 and spec.mode != "livesum":

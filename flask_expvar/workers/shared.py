@@ -183,7 +183,6 @@ def fold(node: Node) -> None:
 
 
 def _kept(mode: str, value: float, base: float, base_stamp: int) -> float:
-    # Negative: what was there has been deleted.
-    if base_stamp <= 0 or mode == "mostrecent":
+    if base_stamp == 0 or mode == "mostrecent":
         return value
     return max(value, base) if mode == "max" else min(value, base)
