@@ -175,6 +175,24 @@ def test_a_key_that_only_another_worker_has_can_be_had_and_deleted() -> None:
     assert there.value == here.value == {"near": 1}
 
 
+def test_a_text_or_function_that_only_another_worker_has_can_be_deleted() -> None:
+    registries, _ = workers(2)
+    there, here = (r.new_map("m") for r in registries)
+    there.set("text", "old")
+    there.publish("func", lambda: 7)
+    assert [list(map_) for map_ in (there, here)] == [["func", "text"]] * 2
+    for key in ("text", "func", "nowhere"):
+        here.delete(key)
+    assert there.value == here.value == {}
+
+    there.set("text", "new")
+    assert [list(map_) for map_ in (there, here)] == [["text"]] * 2
+    there.publish("func", lambda: 8)
+
+    assert there.value == {"func": 8, "text": "new"}
+    assert list(here) == ["func", "text"]
+
+
 def test_of_two_kinds_each_worker_shows_the_one_that_it_declared() -> None:
     registries, parts = workers(2)
     registries[0].new_int("x").add(3)

@@ -249,6 +249,48 @@ def test_totals_outlive_a_reload_of_the_code(gunicorn: Start) -> None:
     assert variables(server)["shop/orders"] == 10
 
 
+TEXTS = """
+texts = expvar.new_map("shop/texts")
+
+@app.get("/<verb>/<int:other>")
+def change(verb, other):
+    if os.getpid() == other:
+        return "not me", 409
+    if verb == "set":
+        texts.set("key", "set by another")
+    elif verb == "delete":
+        texts.delete("key")
+    else:
+        texts.new_string("key")
+    return str(os.getpid())
+"""
+
+
+def test_a_text_is_deleted_by_a_worker_that_never_had_it(gunicorn: Start) -> None:
+    server = gunicorn(SHOP + TEXTS, "-w", "2")
+
+    def ask(verb: str, other: int = 0) -> int:
+        """Let any worker but *other* do it, and return who did."""
+        path = f"/{verb}/{other}"
+        answer = server.wait_until(
+            lambda: answer if (answer := server.get(path)).status == 200 else None, what=path
+        )
+        assert answer is not None
+        return int(answer.text)
+
+    def shown() -> list[Any]:
+        return [variables(server)["shop/texts"] for _ in range(10)]
+
+    setter = ask("set")
+    assert shown() == [{"key": "set by another"}] * 10
+    deleter = ask("delete", setter)
+    assert shown() == [{}] * 10
+    assert ask("declare", setter) == deleter
+    assert shown() == [{"key": ""}] * 10
+    assert ask("set", deleter) == setter
+    assert shown() == [{"key": "set by another"}] * 10
+
+
 TWO_APPS = """
 from flask import Flask
 from werkzeug.middleware.dispatcher import DispatcherMiddleware

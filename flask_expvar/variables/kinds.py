@@ -42,6 +42,9 @@ class Home(Protocol):
     def delete(self, node: Node) -> None:
         """Take *node* and its count out of the sum over all workers."""
 
+    def delete_key(self, node: Node, key: str) -> None:
+        """Take out what only other workers have under *key* of the map *node*."""
+
     def revived(self) -> None:
         """Note that something is back that was deleted."""
 
@@ -361,6 +364,12 @@ class String(Var):
         else:
             self._lost(1, TypeError(f"{type(value).__name__} is not str"))
 
+    def _settle(self, node: Node, home: Home, carry: bool) -> None:
+        if node.ints[node.stamp_at] < 0:
+            # Declared again, which is later than what other workers said before the deletion.
+            self._text = (time.time_ns(), self._text[1])
+        super()._settle(node, home, carry)
+
     @property
     def value(self) -> str:
         """The text, as this process set it last."""
@@ -386,7 +395,7 @@ class Func(Var):
     """
 
     kind = "func"
-    __slots__ = ("_func",)
+    __slots__ = ("_func", "_made")
 
     def __init__(
         self, func: Callable[[], Any], help: str = "", *, multiprocess_mode: str = "livesum"
@@ -396,10 +405,17 @@ class Func(Var):
         mode = names.check_mode(multiprocess_mode)
         super().__init__(Spec(self.kind, "", help, mode=mode))
         self._func = func
+        self._made = time.time_ns()
 
     def become(self, other: Func) -> None:
         """Call *other*'s function from now on."""
         self._func = other._func
+        self._ints[self._node.stamp_at] = self._made = other._made
+
+    def _settle(self, node: Node, home: Home, carry: bool) -> None:
+        super()._settle(node, home, carry)
+        # Published after another worker has deleted it: it is back.
+        node.ints[node.stamp_at] = max(node.ints[node.stamp_at], self._made)
 
     @property
     def value(self) -> Any:

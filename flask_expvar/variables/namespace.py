@@ -231,7 +231,10 @@ class Map(Namespace, Var):
             self._lost(1, error)
 
     def get(self, key: str) -> Var | None:
-        """Return the variable under *key*, also one that only another worker has, or None."""
+        """Return the variable under *key*, or None.
+
+        Also a number or a map that only another worker has; not its texts and functions.
+        """
         key = text(key)
         found = self._vars.get(key)
         if found is None and self._home is not None:
@@ -239,20 +242,21 @@ class Map(Namespace, Var):
         return found
 
     def delete(self, key: str) -> None:
-        """Remove *key* and its count, in all workers; it begins at zero if it comes back.
+        """Remove *key* and its count, in all workers, whoever has it.
 
-        Never raises.
+        A number begins at zero if it comes back; a text is back when a worker sets it again,
+        and a function when one publishes it again. Never raises.
         """
         try:
             key = text(key)
             with self.growth:
                 self._hot.pop(key, None)
-                gone = self._vars.get(key) or self.get(key)
-                self._vars.pop(key, None)
-                self._hot.pop(key, None)
+                gone = self._vars.pop(key, None)
+                if self._home is not None and gone is not None:
+                    self._home.delete(gone._node)
+                elif self._home is not None:
+                    self._home.delete_key(self._node, key)
                 if gone is not None:
-                    if self._home is not None:
-                        self._home.delete(gone._node)
                     gone._leave()
         except Exception as error:
             self._lost(1, error)

@@ -189,6 +189,16 @@ class Registry(Namespace):
             specs = {row.path: row for row in self.rows() if row.path[: len(path)] == path}
             self._erase(node, specs, path)
 
+    def delete_key(self, node: Node, key: str) -> None:
+        """Take out what only other workers have under *key* of the map *node*.
+
+        Noted in this process's slot: it is back when somebody sets or publishes it later.
+        """
+        path = (*node.path[1:], key)
+        for row in self.rows():
+            if row.path == path:
+                self.delete(self.slot.node(node, row.spec))
+
     def _erase(self, node: Node, rows: dict[tuple[str, ...], Row], path: tuple[str, ...]) -> None:
         row = rows.get(path)
         if row is not None:
