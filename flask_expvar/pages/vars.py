@@ -11,6 +11,7 @@ from .. import _json
 from ..redaction import redact_text
 from ..variables import runtime
 from ..variables.figures import figures
+from ..variables.interrupts import is_interrupt
 from ..variables.kinds import Func, String, Var
 from ..variables.reading import Part, Row, nest
 from ..variables.registry import Registry
@@ -66,7 +67,9 @@ def _said(path: tuple[str, ...], var: Var) -> dict[str, Any]:
     value, error = None, ""
     try:
         value = json.loads(_json.compact(var.value))
-    except Exception as failure:
+    except BaseException as failure:
+        if is_interrupt(failure):
+            raise
         error = redact_text(f"{type(failure).__name__}: {failure}")[:200]
     when = var.when if isinstance(var, String) else 0
     mode = var._spec.mode or "mostrecent"

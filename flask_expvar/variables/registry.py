@@ -15,6 +15,7 @@ from typing import Any
 from .._native import allocate_lock, allocate_rlock
 from ..exceptions import BadKindError, NameTakenError
 from . import names
+from .interrupts import is_interrupt
 from .kinds import Func, String, Var
 from .layout import Spec
 from .namespace import Map, Namespace, V, check_free, from_spec
@@ -284,7 +285,9 @@ def own_value(var: Var | None, value: Any) -> Any:
         return value
     try:
         return var.value
-    except Exception:
+    except BaseException as error:
+        if is_interrupt(error):
+            raise
         return None
 
 
