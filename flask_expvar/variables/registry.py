@@ -109,9 +109,9 @@ class Registry(Namespace):
     def attach(self, store: Store, *, carry: bool = True) -> None:
         """Move every variable onto *store*, with what it has counted unless *carry* is false.
 
-        Other threads may count meanwhile.
-
-        :raises NameTakenError: if another registry of this name is on *store* already.
+        Other threads may count meanwhile. Two registries of one name would count in the same
+        words: whoever hands out the store sees to it that there is one, as joining a server's
+        workers does.
         """
         _hook_forks()
         if not self.name:
