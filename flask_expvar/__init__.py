@@ -37,13 +37,13 @@ if t.TYPE_CHECKING:
     from .variables.build import publish_build_info as publish_build_info
     from .variables.histogram import Histogram as Histogram
     from .variables.kinds import Float as Float
-    from .variables.kinds import Func as Func
     from .variables.kinds import Int as Int
-    from .variables.kinds import String as String
     from .variables.kinds import Var as Var
-    from .variables.namespace import Map as Map
+    from .variables.maps import Map as Map
     from .variables.registry import Registry as Registry
     from .variables.registry import default_registry as default_registry
+    from .variables.said import Func as Func
+    from .variables.said import String as String
     from .web.access import Level as Level
     from .web.extension import Expvar as Expvar
     from .web.middleware import ExpvarMiddleware as ExpvarMiddleware
@@ -71,9 +71,10 @@ _PLACES = {
     "traces.tracer": ("trace",),
     "variables.build": ("publish_build_info",),
     "variables.histogram": ("Histogram",),
-    "variables.kinds": ("Float", "Func", "Int", "String", "Var"),
-    "variables.namespace": ("Map",),
+    "variables.kinds": ("Float", "Int", "Var"),
+    "variables.maps": ("Map",),
     "variables.registry": ("Registry", "default_registry"),
+    "variables.said": ("Func", "String"),
     "web.access": ("Level",),
     "web.extension": ("Expvar",),
     "web.middleware": ("ExpvarMiddleware",),

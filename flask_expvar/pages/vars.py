@@ -12,10 +12,11 @@ from ..redaction import redact_text
 from ..variables import runtime
 from ..variables.figures import figures
 from ..variables.interrupts import is_interrupt
-from ..variables.kinds import Func, String, Var
+from ..variables.kinds import Var
 from ..variables.reading import Part, Row, nest
 from ..variables.registry import Registry
 from ..variables.runtime import runtime as own_runtime
+from ..variables.said import Func, String
 from .page import Query, Scene
 from .vars_table import table
 from .vars_text import Form, written

@@ -16,11 +16,13 @@ from .._native import allocate_lock, allocate_rlock
 from ..exceptions import BadKindError, NameTakenError
 from . import names
 from .interrupts import is_interrupt
-from .kinds import Func, String, Var
+from .kinds import Var
 from .layout import Spec
-from .namespace import Map, Namespace, V, check_free, from_spec
+from .maps import Map, Nesting, from_spec
+from .namespace import V, check_free
 from .plan import Plan
 from .reading import Part, Row, Totals, nest
+from .said import Func, String
 from .slot import Node, Slot, wrapped
 from .store import LocalStore, Store
 
@@ -32,7 +34,7 @@ _registries: weakref.WeakSet[Registry] = weakref.WeakSet()
 _hooked: list[bool] = []
 
 
-class Registry(Namespace):
+class Registry(Nesting):
     """A set of variables with unique names.
 
     Each declares, reads and shares by itself: two applications in one process, each with a

@@ -13,7 +13,7 @@ from ..traces.tracer import tracer_of
 from ..variables import registry as registries
 from ..variables.histogram import Histogram
 from ..variables.kinds import Int, Var
-from ..variables.namespace import Map
+from ..variables.maps import Map
 from ..variables.registry import Registry
 from . import signals
 from .exchange import KEY, Exchange

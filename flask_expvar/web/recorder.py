@@ -7,7 +7,7 @@ from typing import Any, Protocol, TypeAlias
 
 from ..variables.histogram import Histogram
 from ..variables.kinds import Int, Var
-from ..variables.namespace import Map
+from ..variables.maps import Map
 from ..variables.registry import Registry
 from .requests import Requests
 
