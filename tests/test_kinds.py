@@ -44,6 +44,8 @@ def test_an_int_of_any_rule_wraps_at_64_bits(mode: str | None) -> None:
     number = Registry().new_int("n", multiprocess_mode=mode)
     number.set(2**63 - 1)
     number.add(2)
+    assert number.value == -(2**63) + 1
+    number.add(2**64)
 
     assert number.value == -(2**63) + 1
 
