@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
+import threading
 import weakref
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 from gates import FakeClock
 
-from flask_expvar.traces.family import PURGE_AT
+from flask_expvar.traces.family import BATCH, PURGE_AT, SORTS
+from flask_expvar.traces.latencies import by_band
 from flask_expvar.traces.trace import Trace
 from flask_expvar.traces.tracer import Tracer
 
@@ -131,3 +136,224 @@ def test_trace_that_a_clock_ended_before_it_began_took_no_time(
     assert trace.seconds == 0
     assert tracer.family("mail").band(0) == [trace]
     assert tracer.family("mail").latencies.smallest == 0
+
+
+# -- at once -------------------------------------------------------------------------------------
+
+
+class Parking:
+    """A moment at which a thread stops until it is told to go on."""
+
+    def __init__(self) -> None:
+        self.inside, self.go_on = threading.Event(), threading.Event()
+
+    def stop(self) -> None:
+        self.inside.set()
+        assert self.go_on.wait(30)
+
+    def run(self, target: Callable[[], object]) -> threading.Thread:
+        """Start a thread, and return when it stops here."""
+        thread = threading.Thread(target=target)
+        thread.start()
+        assert self.inside.wait(30)
+        return thread
+
+    def leave(self, thread: threading.Thread) -> None:
+        self.go_on.set()
+        thread.join(30)
+        assert not thread.is_alive()
+
+
+class ParkedList(list[float]):
+    """Durations of which the first one stops on its way in."""
+
+    parking: Parking
+
+    def append(self, seconds: float) -> None:
+        if not self.parking.inside.is_set():
+            self.parking.stop()
+        super().append(seconds)
+
+
+class ParkedDict(dict[int, Trace]):
+    """Running traces of which the first one stops on its way out, out already or not yet."""
+
+    parking: Parking
+    out = True
+
+    def pop(self, number: int, default: Any = None) -> Any:
+        first = not self.parking.inside.is_set()
+        if first and not self.out:
+            self.parking.stop()
+        found = super().pop(number, default)
+        if first and self.out:
+            self.parking.stop()
+        return found
+
+
+@pytest.fixture
+def parking() -> Parking:
+    return Parking()
+
+
+@pytest.mark.parametrize("out", [True, False])
+def test_two_threads_that_finish_a_trace_count_it_once(
+    tracer: Tracer, clock: FakeClock, parking: Parking, out: bool
+) -> None:
+    trace, family = tracer.start("mail", "both"), tracer.family("mail")
+    family._running = ParkedDict(family._running)
+    family._running.parking, family._running.out = parking, out
+    thread = parking.run(trace.finish)
+    trace.finish()
+    parking.leave(thread)
+
+    assert counts(tracer, clock) == [1, 1, 1]
+    assert family.band(0) == [trace]
+    assert not trace.running
+
+
+def test_duration_on_its_way_in_is_not_lost_when_a_batch_is_counted(
+    tracer: Tracer, clock: FakeClock, parking: Parking
+) -> None:
+    family = tracer.family("mail")
+    family._new = ParkedList()
+    family._new.parking = parking
+    thread = parking.run(tracer.start("mail", "slow").finish)
+    for _ in range(3 * BATCH):
+        finished(tracer, clock, 0)
+    before = counts(tracer, clock)[2]
+    parking.leave(thread)
+
+    assert (before, counts(tracer, clock)[2]) == (3 * BATCH, 3 * BATCH + 1)
+
+
+def test_reader_lists_while_a_trace_is_being_finished(
+    tracer: Tracer, clock: FakeClock, parking: Parking
+) -> None:
+    trace, family = tracer.start("mail", "one"), tracer.family("mail")
+    family._new = ParkedList()
+    family._new.parking = parking
+    thread = parking.run(trace.finish)
+    seen = family.running(), list(family.kept()), trace.running, counts(tracer, clock)[2]
+    parking.leave(thread)
+
+    assert seen == ([], [trace], False, 0)
+    assert counts(tracer, clock)[2] == 1
+
+
+def test_signal_handler_that_finishes_traces_while_a_batch_is_counted_loses_none(
+    tracer: Tracer, clock: FakeClock
+) -> None:
+    family, handled = tracer.family("mail"), []
+
+    class Interrupted(list[float]):
+        """Durations that a signal handler comes to between taking them and deleting them."""
+
+        def __delitem__(self, which: Any) -> None:
+            if not handled:
+                handled.append(True)
+                clock.now += 60
+                for _ in range(BATCH):
+                    finished(tracer, clock, 0.02)
+            super().__delitem__(which)
+
+    family._new = Interrupted()
+    for _ in range(BATCH + 1):
+        finished(tracer, clock, 0)
+
+    assert handled
+    everything = family.latencies.windows(clock.now)[2].counts
+    assert by_band(everything)[:3] == [BATCH + 1, 0, BATCH]
+
+
+def test_finalizers_of_any_collection_may_trace(tracer: Tracer, clock: FakeClock) -> None:
+    # Python 3.11 and older collect wherever an object is made, also within list() and dict().
+    made = []
+
+    class Cycle:
+        def __init__(self) -> None:
+            self.itself = self
+
+        def __del__(self) -> None:
+            made.append(finished(tracer, clock, 0.006, f"family {len(made) % 40}"))
+            made[-1].error("x")
+            tracer.start("mail", "forgotten").error(ValueError(len(made)))
+
+    threshold = gc.get_threshold()
+    gc.set_threshold(1)
+    try:
+        for n in range(200):
+            Cycle()
+            with contextlib.suppress(KeyError), tracer.start("mail", str(n)):
+                raise KeyError(n)
+            tracer.families()
+            tracer.family("mail").failed()
+            tracer.family("mail").running()
+            counts(tracer, clock)
+    finally:
+        gc.set_threshold(*threshold)
+        gc.collect()
+
+    assert len(made) == 200
+    assert counts(tracer, clock)[2] == 200
+    assert sum(counts(tracer, clock, f"family {n}")[2] for n in range(40)) == 200
+
+
+# -- failed --------------------------------------------------------------------------------------
+
+
+def failed(tracer: Tracer, error: str) -> Trace:
+    trace = tracer.start("mail", error)
+    trace.mark(error)
+    trace.finish()
+    return trace
+
+
+def test_many_failures_of_one_sort_do_not_push_out_another(tracer: Tracer) -> None:
+    rare = failed(tracer, "KeyError")
+    common = [failed(tracer, "ValueError") for _ in range(30)]
+
+    assert tracer.family("mail").failed() == {"KeyError": [rare], "ValueError": common[-10:]}
+    assert tracer.family("mail").error_count == 31
+    assert set(tracer.family("mail").kept()) == {rare, *common[-10:]}
+
+
+def test_sorts_of_failure_beyond_the_most_share_a_ring(tracer: Tracer) -> None:
+    traces = [failed(tracer, f"Error{n}") for n in range(SORTS + 3)]
+    again = failed(tracer, "Error0")
+
+    found = tracer.family("mail").failed()
+    assert list(found) == [*(f"Error{n}" for n in range(SORTS)), "(other)"]
+    assert found["(other)"] == traces[SORTS:]
+    assert found["Error0"] == [traces[0], again]
+
+
+def test_discarded_trace_leaves_nothing_behind(tracer: Tracer, clock: FakeClock) -> None:
+    trace = tracer.start("mail", "unwanted")
+    tracer.family("mail").discard(trace)
+    trace.error("x")
+    trace.finish()
+
+    assert tracer.family("mail").empty
+    assert tracer.family("mail").error_count == 0
+    assert counts(tracer, clock) == [0, 0, 0]
+
+
+def test_finished_trace_cannot_be_discarded_or_moved(tracer: Tracer, clock: FakeClock) -> None:
+    trace, family = finished(tracer, clock, 2), tracer.family("mail")
+    family.discard(trace)
+    family.move(trace, tracer.family("other"))
+
+    assert (trace.seconds, trace.family) == (2, "mail")
+    assert family.band(6) == [trace]
+    assert tracer.family("other").empty
+
+
+def test_moved_trace_runs_and_ends_in_its_new_family(tracer: Tracer) -> None:
+    trace = tracer.start("mail", "moving")
+    tracer.family("mail").move(trace, tracer.family("post"))
+    assert (tracer.family("mail").running(), tracer.family("post").running()) == ([], [trace])
+    trace.finish()
+
+    assert tracer.family("mail").empty
+    assert tracer.family("post").band(0) == [trace]

@@ -100,9 +100,9 @@ class Family:
 
     def discard(self, trace: Trace) -> None:
         """Forget *trace* as if it had never begun."""
-        self._running.pop(trace._number, None)
-        trace._end = trace._began
-        trace._room = 0
+        if self._running.pop(trace._number, None) is not None:
+            trace._end = trace._began
+            trace._room = 0
 
     def finish(self, trace: Trace, end: float) -> None:
         """Note that *trace* is done, once, and keep it among its likes."""
