@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import threading
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from contextvars import copy_context
+from typing import Any
 
 import pytest
 
 from flask_expvar import current_trace
 from flask_expvar.traces import trace as traces
+from flask_expvar.traces import w3c
 from flask_expvar.traces.trace import Trace, current
 from flask_expvar.traces.tracer import Tracer
 
@@ -233,7 +237,7 @@ def test_child_and_parent_know_each_other(tracer: Tracer) -> None:
 def test_long_chain_of_children_frees_what_the_rings_let_go(tracer: Tracer, nested: bool) -> None:
     chain = [tracer.start("chain", "first")]
     alive: weakref.WeakSet[Trace] = weakref.WeakSet(chain)
-    for _ in range(20_000):
+    for _ in range(200_000):
         child = chain[-1].child("chain", "next")
         alive.add(child)
         if nested:
@@ -271,3 +275,115 @@ def test_traceparent_of_a_child_has_the_trace_id_of_its_parent(tracer: Tracer) -
 def test_unknown_attribute_is_an_error(tracer: Tracer) -> None:
     with pytest.raises(AttributeError, match="'Trace' object has no attribute 'fooo'"):
         tracer.start("a", "b").fooo  # noqa: B018
+
+
+# -- at once -------------------------------------------------------------------------------------
+
+
+class ParkingClock(Clock):
+    """A clock at which threads other than the one that made it wait to be told to go on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inside, self.go_on = threading.Event(), threading.Event()
+        self._main = threading.get_ident()
+
+    def __call__(self) -> float:
+        if threading.get_ident() != self._main:
+            self.inside.set()
+            assert self.go_on.wait(30)
+        return self.now
+
+    @contextmanager
+    def parked(self, work: Callable[[], object]) -> Iterator[None]:
+        """Have *work* wait in another thread meanwhile."""
+        thread = threading.Thread(target=work)
+        thread.start()
+        assert self.inside.wait(30)
+        yield
+        self.go_on.set()
+        thread.join(30)
+        assert not thread.is_alive()
+
+
+@pytest.mark.parametrize("before", [0, 1, 5])
+def test_event_on_its_way_in_is_not_lost_when_others_overflow(before: int) -> None:
+    clock = ParkingClock()
+    trace = Tracer(clock=clock).start("mail", "deliver", max_events=6)
+    for n in range(before):
+        trace.log(f"before {n}")
+    with clock.parked(lambda: trace.log("slow")):
+        for n in range(9):
+            trace.log(f"quick {n}")
+    assert "slow" in texts(trace)
+    trace.log("last")
+
+    assert texts(trace)[-2:] == ["slow", "last"]
+    assert len(trace.events) == 6
+    assert trace.dropped == before + 9 + 2 - 6
+
+
+def test_event_on_its_way_in_while_the_trace_ends_is_kept_or_counted() -> None:
+    clock = ParkingClock()
+    trace = Tracer(clock=clock).start("mail", "deliver")
+    with clock.parked(lambda: trace.log("slow")):
+        trace.finish()
+
+    assert len(trace.events) + trace.late == 1
+
+
+def test_children_begun_by_two_threads_use_one_budget(tracer: Tracer) -> None:
+    parent = tracer.start("loop", "for ever")
+    inside, go_on = threading.Event(), threading.Event()
+
+    class ParkedBudget(list[int]):
+        def __getitem__(self, index: Any) -> Any:
+            found = super().__getitem__(index)
+            if threading.current_thread() is thread and not inside.is_set():
+                inside.set()
+                go_on.wait(0.5)  # with the lock the others cannot come
+            return found
+
+    parent._tree = ParkedBudget([0])
+    thread = threading.Thread(target=parent.child, args=("item", "slow"))
+    thread.start()
+    assert inside.wait(30)
+    for _ in range(9):
+        parent.child("item", "quick")
+    go_on.set()
+    thread.join(30)
+
+    assert list(parent._tree) == [10]
+
+
+def test_children_of_an_ended_trace_cost_its_tree_nothing(tracer: Tracer) -> None:
+    root = tracer.start("a", "root")
+    ended = root.child("a", "ended")
+    ended.finish()
+    for _ in range(traces.KEPT_BELOW + 1):
+        ended.child("a", "late").finish()
+    child = root.child("a", "in time")
+    alive = weakref.ref(child)
+    child.finish()
+    tracer.family("a").reset()
+    del child
+
+    assert alive() is not None
+    assert ended.late == traces.KEPT_BELOW + 1
+
+
+def test_two_threads_send_on_the_same_trace_id(
+    tracer: Tracer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trace = tracer.start("a", "b").child("a", "c")
+    new_id, inner = w3c.new_id, []
+
+    def overtaken() -> str:
+        if not inner:
+            inner.append("")
+            inner[0] = trace.traceparent
+        return new_id()
+
+    monkeypatch.setattr(w3c, "new_id", overtaken)
+
+    assert trace.traceparent == inner[0]

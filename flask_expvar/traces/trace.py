@@ -174,15 +174,29 @@ class Trace:
             if self._end is not None:
                 self._late += 1
                 return
-            if self._tail is None:
-                third = self._max // 3
-                self._tail = deque(self._events[third:], self._max - third)
-                # The list stays as long as it is: by its length the next event comes here too.
-                self._events[third:] = [None] * (len(self._events) - third)
-            if len(self._tail) == self._tail.maxlen:
-                self._dropped += 1
-                self._let_go(self._tail[0])
-            self._tail.append(event)
+            tail = self._settle()
+            self._push(tail, event)
+
+    def _settle(self) -> deque[Any]:
+        """Return the tail, with all in it that other threads have added to the list meanwhile."""
+        third, most, events = self._max // 3, self._max, self._events
+        tail = self._tail
+        if tail is None:
+            self._tail = tail = deque(events[third:most], most - third)
+            # The list stays as long as it is: by its length the next event comes here too.
+            events[third:most] = [None] * (most - third)
+        while len(events) > most:
+            try:
+                self._push(tail, events.pop(most))
+            except IndexError:  # a signal handler has taken it
+                break
+        return tail
+
+    def _push(self, tail: deque[Any], event: Any) -> None:
+        if len(tail) == tail.maxlen:
+            self._dropped += 1
+            self._let_go(tail[0])
+        tail.append(event)
 
     def _let_go(self, event: Any) -> None:
         if event[1] == CHILD and isinstance(event[3], Trace) and self._tree is not None:
@@ -193,14 +207,19 @@ class Trace:
         return self._family.tracer.start(family, title, parent=self)
 
     def _adopt(self, child: Trace) -> None:
-        if self._tree is None:
-            self._tree = [0]
-        child._tree = tree = self._tree
+        """Make *child*, which is about to begin, a child of this one."""
         child._parent = (weakref.ref(self), self.id)
-        tree[0] += 1
-        # Weak beyond a number: a chain of children must not keep what the rings have let go.
-        kept: Any = child if tree[0] <= KEPT_BELOW else (weakref.ref(child), child.id)
-        self.add(CHILD, "", kept)
+        with self._family.lock:  # many threads may have the same tree
+            if self._end is not None:
+                self._late += 1
+                return
+            if self._tree is None:
+                self._tree = [0]
+            child._tree = tree = self._tree
+            tree[0] += 1
+            # Weak beyond a number: a chain of children must not keep what the rings have let go.
+            kept: Any = child if tree[0] <= KEPT_BELOW else (weakref.ref(child), child.id)
+            self.add(CHILD, "", kept)
 
     def link(self, other: Trace | NoTrace, msg: str = "") -> None:
         """Refer to another trace, with a message."""
@@ -299,10 +318,13 @@ class Trace:
     def events(self) -> list[Event]:
         """The events that were kept, in the order in which they happened."""
         with self._family.lock:
-            kept = list(self._events)
-            if self._tail is not None:
-                kept = kept[: self._max // 3] + list(self._tail)
+            kept = self._kept()
         return [_event(each) for each in kept]
+
+    def _kept(self) -> list[Any]:
+        if self._tail is None:
+            return list(self._events)
+        return self._events[: self._max // 3] + list(self._settle())
 
     @property
     def dropped(self) -> int:
@@ -329,16 +351,16 @@ class Trace:
         """The id of the trace that this is a child of."""
         if self._parent is None:
             return None
-        above = self._parent[0]()
+        above = self._above()
         # A request is filed under another family when its route is found.
         return str(self._parent[1] if above is None else above.id)
 
     def others(self) -> Iterator[tuple[Event, Trace | None]]:
         """Yield the events that refer to another trace, with it if it is still known."""
         with self._family.lock:
-            kept = [*self._events, *(self._tail or ())]
+            kept = self._kept()
         for each in kept:
-            if each is not None and each[1] in (CHILD, LINK):
+            if each[1] in (CHILD, LINK):
                 other = each[3]
                 yield _event(each), other if isinstance(other, Trace) else other[0]()
 
@@ -364,9 +386,19 @@ class Trace:
     def w3c_id(self) -> str:
         """32 hexadecimal digits that are the same all along the way of a request."""
         if self._w3c is None:
-            above = self._parent[0]() if self._parent is not None else None
-            self._w3c = above.w3c_id if above is not None else w3c.new_id()
+            chain, above = [self], self._above()
+            while above is not None and above._w3c is None:
+                chain.append(above)
+                above = above._above()
+            found = w3c.new_id() if above is None else above._w3c
+            for trace in reversed(chain):  # the topmost one first: two threads must agree
+                with self._family.lock:
+                    trace._w3c = found = trace._w3c or found
         return str(self._w3c)
+
+    def _above(self) -> Trace | None:
+        above: Trace | None = self._parent[0]() if self._parent is not None else None
+        return above
 
     def __repr__(self) -> str:
         state = "running" if self._end is None else f"{self.seconds:.6f} s"

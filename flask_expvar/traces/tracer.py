@@ -183,7 +183,7 @@ class Tracer:
 
 def _around(trace: Trace) -> Iterator[Trace]:
     """Yield what *trace* refers to, and everything below that."""
-    above = trace._parent[0]() if trace._parent is not None else None
+    above = trace._above()
     if above is not None:
         yield above
     seen = {trace._number}
