@@ -127,7 +127,7 @@ class Tracer:
 
     def families(self) -> list[Family]:
         """Return the families in which something happened, by name."""
-        self.settle()
+        self._look()
         with self.lock:
             found = [each for each in self._families.values() if not each.empty]
         return sorted(found, key=lambda each: each.name)
@@ -137,6 +137,15 @@ class Tracer:
         for source in self.sources:
             source.settle()
 
+    def _look(self) -> None:
+        """Let each trace of the sources have its family."""
+        self.settle()
+        for source in self.sources:
+            for trace in list(source.running.values()):
+                family = trace.family
+                if family and family not in self._families:
+                    self.family(family)
+
     def guests(self, family: str) -> list[Trace]:
         """Return what is running of a family at the sources."""
         running = [trace for source in self.sources for trace in list(source.running.values())]
@@ -144,7 +153,7 @@ class Tracer:
 
     def known(self, family: str) -> Family | None:
         """Return the family of a name if it has one."""
-        self.settle()
+        self._look()
         return self._families.get(family)
 
     # Look-ups

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import TYPE_CHECKING
 
+from ..traces.logs import lower_loggers
 from ..traces.tracer import tracer_of
 from ..variables import registry as registries
 from ..variables.histogram import Histogram
@@ -145,6 +146,7 @@ class ExpvarMiddleware:
                 self._attach()
             except Exception:
                 _log.warning("workers could not be joined; each counts alone", exc_info=True)
+            lower_loggers()
             if self.requests is not None:
                 self.requests.notes, self.requests.key = notes_of(self.registry)
             self._begun = True  # also if joining has moved the registry just now

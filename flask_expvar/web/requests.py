@@ -243,13 +243,21 @@ class RequestTrace(Trace):
 
     @property
     def family(self) -> str:
-        """Method and route."""
+        """Method and route; nothing as long as the route may still be found."""
+        if self._route is None and self._end is None:
+            environ = self._environ
+            if environ is None or route_of(environ) == NO_ROUTE:
+                return ""
         return self._place.family.name
 
     @property
     def title(self) -> str:
         """The route, unless the application has set another title."""
-        return self._title if hasattr(self, "_title") else self._place.title
+        if hasattr(self, "_title"):
+            return self._title
+        return (
+            self._place.title if self.family else str(_NOTED.get(self._method, b"unknown"), "ascii")
+        )
 
     @title.setter
     def title(self, title: str) -> None:
