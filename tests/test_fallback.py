@@ -119,7 +119,7 @@ def check_growth(server: Gunicorn, error: str) -> None:
     assert found["shop/orders"] == 5
     assert found["shop/many"] == {f"key{number}": 1 for number in range(2000)}
     problem = "new variables are counted in this process only"
-    assert [problem in note and error in note for note in told(server)] == [True]
+    assert any(problem in note and error in note for note in told(server))
 
 
 def test_a_limit_on_files_leaves_new_variables_counting(gunicorn: Start, tmp_path: Path) -> None:
