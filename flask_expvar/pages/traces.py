@@ -9,6 +9,7 @@ from ..traces.tracer import tracer_of
 from ..variables.reading import Part
 from ..variables.registry import Registry
 from .page import Query, Scene
+from .traces_dead import dead_html, tell_dead
 from .traces_list import merge_lists, tell_list
 from .traces_matrix import (
     latency_data,
@@ -55,7 +56,7 @@ class Traces:
         """Return what all workers told, as JSON."""
         data = told(scene, question(scene.query))
         workers = [part.pid for part in scene.workers]
-        data = {**data, "workers": workers, "missing": scene.missing}
+        data = {**data, **_dead(scene), "workers": workers, "missing": scene.missing}
         return json.dumps(data, allow_nan=False, sort_keys=True) + "\n", JSON
 
     def html(self, scene: Scene) -> dict[str, Any]:
@@ -65,7 +66,14 @@ class Traces:
             MATRIX: matrix_html, LIST: list_html, LATENCY: latency_html, TRACE: trace_html
         }[asked.view](told(scene, asked), asked)  # fmt: skip
         kept = asked.same(worker="")
-        return {"view": asked.view, "keep": kept[1:], "now": scene.now, **shown}
+        dead = dead_html(_dead(scene)) if asked.view == MATRIX else None
+        return {"view": asked.view, "keep": kept[1:], "now": scene.now, "dead": dead, **shown}
+
+
+def _dead(scene: Scene) -> dict[str, Any]:
+    if question(scene.query).view != MATRIX:
+        return {}
+    return tell_dead(scene.registry, scene.only.pid if scene.only else None)
 
 
 def told(scene: Scene, asked: Question) -> dict[str, Any]:
