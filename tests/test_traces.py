@@ -144,6 +144,9 @@ def test_matrix_as_json(get: Callable[..., Any], tracer: Tracer, clock: Clock) -
         ],
         "showing": 2,
         "of": 2,
+        "dead": [],
+        "deadOf": 0,
+        "stacksNote": "",
     }  # fmt: skip
     waiting.finish()
 
