@@ -339,21 +339,9 @@ def test_discarded_trace_leaves_nothing_behind(tracer: Tracer, clock: FakeClock)
     assert counts(tracer, clock) == [0, 0, 0]
 
 
-def test_finished_trace_cannot_be_discarded_or_moved(tracer: Tracer, clock: FakeClock) -> None:
+def test_finished_trace_cannot_be_discarded(tracer: Tracer, clock: FakeClock) -> None:
     trace, family = finished(tracer, clock, 2), tracer.family("mail")
     family.discard(trace)
-    family.move(trace, tracer.family("other"))
 
     assert (trace.seconds, trace.family) == (2, "mail")
     assert family.band(6) == [trace]
-    assert tracer.family("other").empty
-
-
-def test_moved_trace_runs_and_ends_in_its_new_family(tracer: Tracer) -> None:
-    trace = tracer.start("mail", "moving")
-    tracer.family("mail").move(trace, tracer.family("post"))
-    assert (tracer.family("mail").running(), tracer.family("post").running()) == ([], [trace])
-    trace.finish()
-
-    assert tracer.family("mail").empty
-    assert tracer.family("post").band(0) == [trace]

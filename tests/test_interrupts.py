@@ -14,6 +14,7 @@ from apps import SHOP, TOKEN
 from servers import Gunicorn
 
 from flask_expvar import Registry
+from flask_expvar.pages.page import Query
 from flask_expvar.pages.vars import Vars
 from flask_expvar.variables.interrupts import is_interrupt
 
@@ -27,7 +28,7 @@ def both(func: Callable[[], Any]) -> tuple[Any, Any]:
     registry = Registry("shop")
     registry.publish("broken", func)
     registry.publish("well", lambda: 7)
-    said = {each["path"]: each["value"] for each in Vars().collect(registry)}
+    said = {each["path"]: each["value"] for each in Vars().collect(registry, Query({}))}
     return registry.snapshot(), {path[0]: value for path, value in said.items()}
 
 

@@ -46,4 +46,7 @@ def static_files() -> dict[str, tuple[bytes, str]]:
 @lru_cache(maxsize=1)
 def version() -> str:
     """Return the version of this package."""
-    return metadata.version("flask_expvar")
+    try:
+        return metadata.version("flask_expvar")
+    except metadata.PackageNotFoundError:  # a copy that was never installed
+        return "(unknown)"
