@@ -343,5 +343,5 @@ def test_finished_trace_cannot_be_discarded(tracer: Tracer, clock: FakeClock) ->
     trace, family = finished(tracer, clock, 2), tracer.family("mail")
     family.discard(trace)
 
-    assert (trace.seconds, trace.family) == (2, "mail")
+    assert trace.seconds == 2
     assert family.band(6) == [trace]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-import inspect
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -12,6 +10,7 @@ from types import TracebackType
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 from . import w3c
+from .wrapping import fail, wrapped
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -22,6 +21,9 @@ LONGEST, LONGEST_MESSAGE = 4096, 200
 MAX_EVENTS, FEWEST_EVENTS = 100, 6
 #: So many traces below one are kept as long as it is; more are, while their own family keeps them.
 KEPT_BELOW = 100
+
+#: See :meth:`Trace.__enter__`.
+OUTSIDE: Any = object()
 
 current: ContextVar[Trace | None] = ContextVar("flask_expvar.trace", default=None)
 
@@ -53,6 +55,9 @@ class Starter(Protocol):
 
     def guests(self, family: str) -> Sequence[Trace]:
         """Return what is running elsewhere of a family."""
+
+    def here(self, family: str, title: str, max_events: int | None) -> Trace:
+        """Begin another trace, as a child of the current one if there is one."""
 
 
 class Home(Protocol):
@@ -126,7 +131,8 @@ class Trace:
     _late: int
     _parent: Any
     _tree: list[int] | None
-    _before: Trace | None
+    # The current trace outside of this one's block, OUTSIDE if that is not being run.
+    _before: Any
     _w3c: Any
     #: What else is known of it: plain data, shown beside the events.
     facts: dict[str, Any] | None
@@ -235,7 +241,8 @@ class Trace:
             family.finish(self, family.clock())
 
     def __enter__(self) -> Trace:
-        self._before = current.get()
+        if self._before is OUTSIDE:
+            self._before = current.get()
         current.set(self)
         return self
 
@@ -246,40 +253,40 @@ class Trace:
         traceback: TracebackType | None,
     ) -> None:
         # Set, not reset: a token is refused in another context, where a generator may end.
-        current.set(self._before)
-        self._before = None
+        if current.get() is self or self._within():
+            current.set(self.outer)
+        self._before = OUTSIDE
         if error is not None:
-            self.error(error)
+            fail(self, error)
         self.finish()
+
+    @property
+    def outer(self) -> Trace | None:
+        """The trace that was the current one outside of this one's block, while that is run."""
+        before: Trace | None = None if self._before is OUTSIDE else self._before
+        return before
+
+    def _within(self) -> bool:
+        """Whether the current trace was entered in this one's block, and has been left behind.
+
+        Generators leave blocks in any order: one that has been left already changes nothing.
+        """
+        now = current.get()
+        for _ in range(100):  # bounded, as blocks entered twice can make a circle
+            if now is None or now is self:
+                break
+            now = now.outer
+        return now is self
 
     def __call__(self, func: F) -> F:
         """Return *func* so that each call is a trace of its own, as a child of the current one.
 
         Of a generator the trace lasts until it ends.
         """
-        start, family, title = self._family.tracer.start, self.family, self.title
+        begin, family, title, most = self._family.tracer.here, self.family, self.title, self._max
         self._family.discard(self)
-        made: Any
-        if inspect.iscoroutinefunction(func):
-
-            async def made(*args: Any, **kwargs: Any) -> Any:
-                with start(family, title, parent=current.get()):
-                    return await func(*args, **kwargs)
-
-        elif inspect.isgeneratorfunction(func):
-
-            def made(*args: Any, **kwargs: Any) -> Any:
-                yield from _traced(
-                    start(family, title, parent=current.get()), func(*args, **kwargs)
-                )
-
-        else:
-
-            def made(*args: Any, **kwargs: Any) -> Any:
-                with start(family, title, parent=current.get()):
-                    return func(*args, **kwargs)
-
-        return functools.wraps(func)(made)  # type: ignore[return-value]  # the same signature
+        made: F = wrapped(func, lambda: begin(family, title, most))
+        return made
 
     # What is known of it
 
@@ -459,18 +466,6 @@ def current_trace() -> Trace | NoTrace:
     ``pool.submit(contextvars.copy_context().run, work)``.
     """
     return current.get() or NO_TRACE
-
-
-def _traced(trace: Trace, generator: Iterator[Any]) -> Iterator[Any]:
-    # Not the current trace: whoever takes from the generator would be in it as well.
-    try:
-        yield from generator
-    except BaseException as error:
-        if not isinstance(error, GeneratorExit):
-            trace.error(error)
-        raise
-    finally:
-        trace.finish()
 
 
 def _kept_below(trace: Trace) -> int:

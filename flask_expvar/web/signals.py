@@ -46,7 +46,7 @@ def _on_started(sender: object, **_: object) -> None:
         while trace is not None:
             if type(trace) is RequestTrace:
                 trace.match()
-            trace = trace._before
+            trace = trace.outer
     except Exception:  # a request's rule that is none: the request goes on
         return
 
