@@ -54,6 +54,8 @@ class Family:
         "tracer",
     )  # fmt: skip
 
+    _running: dict[int, Trace]
+
     def __init__(self, tracer: Starter, name: str, clock: Callable[[], float], lock: Any) -> None:
         self.tracer = tracer
         self.name = name
@@ -64,7 +66,7 @@ class Family:
     def reset(self) -> None:
         """Forget everything: in a forked child, it is the parent's."""
         # A weak reference would cost each trace 0.4 µs; purge() finds those that were forgotten.
-        self._running: dict[int, Trace] = {}
+        self._running = {}
         self.purge_at = PURGE_AT
         #: How many traces were dropped without having been finished.
         self.lost = 0
@@ -103,16 +105,6 @@ class Family:
         if self._running.pop(trace._number, None) is not None:
             trace._end = trace._began
             trace._room = 0
-
-    def finish(self, trace: Trace, end: float) -> None:
-        """Note that *trace* is done, once, and keep it among its likes."""
-        # Who takes it out of the running ones does the rest: one step, where a lock would cost
-        # as much as all of this.
-        if self._running.pop(trace._number, None) is None:
-            return
-        trace._end = end
-        trace._room = 0
-        self.keep(trace, end)
 
     def keep(self, trace: Trace, end: float) -> None:
         """Keep *trace*, which has ended, among its likes."""

@@ -47,7 +47,13 @@ class Event(NamedTuple):
 class Starter(Protocol):
     """What a trace needs of its tracer."""
 
-    def start(self, family: str, title: str, *, parent: Trace | None = None) -> Trace:
+    def start(
+        self,
+        family: str,
+        title: str,
+        parent: Trace | None = None,
+        max_events: int | None = None,
+    ) -> Trace:
         """Begin another trace."""
 
     def settle(self) -> None:
@@ -65,13 +71,14 @@ class Home(Protocol):
 
     name: str
     lock: Any
+    _running: dict[int, Trace]
     clock: Callable[[], float]
 
     @property
     def tracer(self) -> Starter:
         """Where other traces are begun."""
 
-    def finish(self, trace: Trace, end: float) -> None:
+    def keep(self, trace: Trace, end: float) -> None:
         """Keep *trace*, which is done."""
 
     def discard(self, trace: Trace) -> None:
@@ -236,9 +243,13 @@ class Trace:
 
     def finish(self) -> None:
         """End the trace; ending it again is fine. Later events are dropped, and counted."""
-        if self._end is None:
-            family = self._family
-            family.finish(self, family.clock())
+        family = self._family
+        # Who takes it out of the running ones does the rest: one step, where a lock would cost
+        # as much as all of this.
+        if family._running.pop(self._number, None) is not None:
+            self._end = end = family.clock()
+            self._room = 0
+            family.keep(self, end)
 
     def __enter__(self) -> Trace:
         if self._before is OUTSIDE:
@@ -254,7 +265,7 @@ class Trace:
     ) -> None:
         # Set, not reset: a token is refused in another context, where a generator may end.
         if current.get() is self or self._within():
-            current.set(self.outer)
+            current.set(None if self._before is OUTSIDE else self._before)
         self._before = OUTSIDE
         if error is not None:
             fail(self, error)
