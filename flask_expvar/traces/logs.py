@@ -11,7 +11,8 @@ import os
 import weakref
 from collections.abc import Iterable, Iterator
 
-from .trace import RECORD, current, message, place, text_of
+from .texts import message, place, text_of
+from .trace import RECORD, current
 
 # The records that are in a trace already, where more than one handler gets them. Not an attribute
 # of the record: formatters that write JSON would show it.

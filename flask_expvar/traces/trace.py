@@ -10,14 +10,13 @@ from types import TracebackType
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 from . import w3c
+from .texts import LONGEST, is_error, kind_of, message, place, text_of
 from .wrapping import fail, wrapped
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 #: Kinds of events. A record is a line of the program's log.
 LOG, ERROR, EXCEPTION, RECORD, CHILD, LINK = "log", "error", "exception", "record", "child", "link"
-#: A text is cut after so many characters, an exception's message after these.
-LONGEST, LONGEST_MESSAGE = 4096, 200
 MAX_EVENTS, FEWEST_EVENTS = 100, 6
 #: So many traces below one are kept as long as it is; more are, while their own family keeps them.
 KEPT_BELOW = 100
@@ -162,8 +161,8 @@ class Trace:
         Of an exception its class and place are kept, and the beginning of its message, which is
         shown only to those who may see what is sensitive.
         """
-        if isinstance(fmt, BaseException):
-            self.mark(type(fmt).__name__)
+        if is_error(fmt):
+            self.mark(kind_of(fmt))
             self.add(EXCEPTION, place(fmt), message(fmt))
         else:
             self.mark("error")
@@ -236,7 +235,7 @@ class Trace:
 
     def link(self, other: Trace | NoTrace, msg: str = "") -> None:
         """Refer to another trace, with a message."""
-        if isinstance(other, Trace):
+        if issubclass(type(other), Trace):  # isinstance() asks, and a proxy may raise
             self.add(LINK, text_of(msg, ()), (weakref.ref(other), other.id))
 
     # Its end
@@ -498,35 +497,3 @@ def _event(kept: Any) -> Event:
     if isinstance(detail, tuple):
         return Event(when, kind, text, other=detail[1])
     return Event(when, kind, text, detail)
-
-
-def text_of(fmt: Any, args: tuple[object, ...]) -> str:
-    """Return *fmt* with *args* put in, whatever they are, as a text that is not too long."""
-    try:
-        text = fmt % args if args else fmt
-        if type(text) is not str:
-            text = str(text)
-    except Exception as error:
-        what = fmt if type(fmt) is str else type(fmt).__name__
-        text = f"{what} (with arguments that raise {type(error).__name__})"
-    return text if len(text) <= LONGEST else text[:LONGEST] + "…"
-
-
-def place(error: BaseException) -> str:
-    """Return the class of an exception and where it was raised: no message, no locals."""
-    traceback = error.__traceback__
-    while traceback is not None and traceback.tb_next is not None:
-        traceback = traceback.tb_next
-    name = type(error).__name__
-    if traceback is None:
-        return name
-    code = traceback.tb_frame.f_code
-    return f"{name} at {code.co_filename}:{traceback.tb_lineno} in {code.co_name}"
-
-
-def message(error: BaseException) -> str:
-    """Return the beginning of an exception's message."""
-    try:
-        return str(error)[:LONGEST_MESSAGE]
-    except Exception as failure:
-        return f"(its message raised {type(failure).__name__})"

@@ -7,17 +7,21 @@ import os
 import time
 import weakref
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from typing import Any, Protocol
 
 from .._native import allocate_rlock
 from ..variables import registry as registries
 from ..variables.registry import Registry
 from .family import OTHER, Family
+from .texts import LONGEST_NAME as LONGEST_NAME
+from .texts import name as name
 from .trace import FEWEST_EVENTS, MAX_EVENTS, OUTSIDE, Trace, current
 
 #: Families beyond so many share one.
 MAX_FAMILIES = 500
-LONGEST_NAME = 256
+#: So many events are kept at most, whoever asks for more.
+MOST_EVENTS = 10_000
 
 _tracers: weakref.WeakKeyDictionary[Registry, Tracer] = weakref.WeakKeyDictionary()
 _all: weakref.WeakSet[Tracer] = weakref.WeakSet()
@@ -106,7 +110,7 @@ class Tracer:
         trace._end = trace._error = trace._parent = None
         trace._tail = trace._tree = trace._w3c = trace.facts = None
         if max_events is not None:
-            trace._max = trace._room = max(int(max_events), FEWEST_EVENTS)
+            trace._max = trace._room = _room(max_events)
         if parent is not None:
             parent._adopt(trace)
         # Family.begin(), without a call.
@@ -221,13 +225,11 @@ def _around(trace: Trace) -> Iterator[Trace]:
                 yield other
 
 
-def name(given: object) -> str:
-    """Return *given* as a name of a family or a title: a text that is not too long."""
+def _room(asked: Any) -> int:
     try:
-        text = str(given)
-    except Exception as error:
-        text = f"({type(error).__name__})"
-    return text if len(text) <= LONGEST_NAME else text[: LONGEST_NAME - 1] + "…"
+        return min(max(int(asked), FEWEST_EVENTS), MOST_EVENTS)
+    except Exception:  # no number, infinity
+        return MAX_EVENTS
 
 
 def tracer_of(registry: Registry) -> Tracer:
@@ -282,10 +284,10 @@ def trace(
     :param registry: of the pages that shall show it, where the current trace does not say.
     :param max_events: how many events are kept, 100 unless given.
     """
-    if registry is None:
-        tracer = _default or default_tracer()
-    else:
-        tracer = tracer_of(registry)
+    tracer = _default or default_tracer()
+    if registry is not None:
+        with suppress(Exception):  # none that is a registry
+            tracer = tracer_of(registry)
     return tracer.here(family, title, max_events)
 
 
