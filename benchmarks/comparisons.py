@@ -62,6 +62,26 @@ def requesting(rounds: int) -> list[Row]:
     ]  # fmt: skip
 
 
+def tracing(rounds: int, traces: int) -> list[Row]:
+    """Compare one trace, and the memory after more and more of them."""
+    contender = Contender("tracing", "speed")
+    found = contest({"all": contender}, rounds)["all"]
+    contender.close()
+    crowd = Contender("tracing", "memory")
+    first, half, all_ = (crowd.ask(f"grow {traces // part}") for part in (10, 2, 1))
+    crowd.close()
+    return [
+        Row("trace with 2 events : OpenTelemetry span, no exporter",
+            found["trace"], found["span"], "µs", 1 / 10),
+        Row("… as the current one : start_as_current_span",
+            found["block"], found["current span"], "µs"),
+        Row(f"memory after {traces // 2:,} traces over 300 families : {traces // 10:,}",
+            half, first, "MiB", 1.05),
+        Row(f"memory after {traces:,} traces over 300 families : {traces // 10:,}",
+            all_, first, "MiB", 1.05),
+    ]  # fmt: skip
+
+
 class Server:
     """A folder with a reader and other workers beside it."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import random
 import signal
@@ -43,6 +44,27 @@ def test_family_in_which_nothing_happened_is_not_listed(tracer: Tracer) -> None:
     assert [family.name for family in tracer.families()] == ["busy"]
     assert tracer.known("quiet") is not None
     assert tracer.known("never asked for") is None
+
+
+def test_family_may_be_begun_while_they_are_listed(tracer: Tracer) -> None:
+    class Interrupted:
+        """A source at which a signal handler or a finalizer begins a family."""
+
+        @property
+        def running(self) -> dict[int, Any]:
+            tracer.family(f"new {next(numbers)}")
+            return {}
+
+        def settle(self) -> None: ...
+
+        forget = settle
+
+    numbers = itertools.count()
+    tracer.start("old", "x").finish()
+    tracer.start("older", "x").finish()
+    tracer.sources.append(Interrupted())
+
+    assert [family.name for family in tracer.families()] == ["old", "older"]
 
 
 def test_registries_have_a_tracer_each() -> None:

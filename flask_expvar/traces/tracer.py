@@ -149,7 +149,8 @@ class Tracer:
         """Return the families in which something happened, by name."""
         self._look()
         with self.lock:
-            found = [each for each in self._families.values() if not each.empty]
+            # list(): a signal handler or a finalizer may begin a family in the midst.
+            found = [each for each in list(self._families.values()) if not each.empty]
         return sorted(found, key=lambda each: each.name)
 
     def settle(self) -> None:
