@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from typing import Any
 
@@ -16,6 +17,11 @@ app = Flask(__name__)
 # Whoever sits at this machine may look. A shop behind a proxy would use EXPVAR_TOKEN instead.
 app.config["EXPVAR_ACCESS"] = "loopback"
 expvar.Expvar(app)  # the pages under /debug/, and the counting of requests
+
+# What is logged while a request is served is shown in its trace, debug lines as well; they stay
+# out of every other log as before.
+log = logging.getLogger("shop")
+log.addHandler(expvar.TraceHandler())
 
 # Declared once, before any worker is forked; every worker counts into the same totals.
 orders = expvar.new_int("shop/orders", "orders placed")
@@ -60,8 +66,12 @@ def place_order() -> Any:
     orders.add()
 
     started = time.monotonic()
-    paid = shop.charge(name)
+    # A part of the request on the page of traces, and a family of its own.
+    with expvar.trace("bank", f"charge for {name}") as trace:
+        paid = shop.charge(name)
+        trace.log("the bank %s", "agreed" if paid else "declined")
     checkout.observe(time.monotonic() - started)
+    log.debug("order of %s: %s", name, "paid" if paid else "declined")
 
     by_status.add("paid" if paid else "declined")
     return _back("ordered", 201) if paid else _back("the bank declined", 402)
