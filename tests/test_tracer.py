@@ -269,9 +269,9 @@ def test_nothing_that_is_given_to_a_trace_makes_it_raise(tracer: Tracer, which: 
     texts = [text for event in trace.events for text in event[2:]]
     assert {type(text) for text in [*texts, trace.family, trace.title]} == {str}
     assert max(map(len, texts)) <= LONGEST + LONGEST_NAME + 100
-    assert max(len(trace.family), len(trace.title)) <= LONGEST_NAME + 1
+    assert max(len(trace.family), len(trace.title)) <= LONGEST_NAME
     assert type(trace.failed) is str
-    assert len(trace.failed) <= LONGEST_NAME + 1
+    assert len(trace.failed) <= LONGEST_NAME
     assert tracer.find(trace.id) is trace
     assert repr(trace)
 
@@ -325,3 +325,11 @@ def test_reading_of_an_unknown_attribute_is_an_error_and_of_known_ones_is_none(
         getattr(trace, slot)  # each has been set
     with pytest.raises(AttributeError):
         trace.fooo  # type: ignore[attr-defined]  # noqa: B018
+
+
+def test_family_of_the_longest_name_is_found_again(tracer: Tracer) -> None:
+    for length in (LONGEST_NAME, LONGEST_NAME + 1, 1000):
+        trace = tracer.start("x" * length, "y" * length)
+
+        assert len(trace.family) == len(trace.title) == LONGEST_NAME
+        assert tracer.find(trace.id) is trace

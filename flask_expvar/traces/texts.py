@@ -11,7 +11,7 @@ LONGEST, LONGEST_NAME, LONGEST_MESSAGE = 4096, 256, 200
 def text_of(fmt: Any, args: tuple[object, ...]) -> str:
     """Return *fmt* with *args* put in, whatever they are, as a text that is not too long."""
     try:
-        return cut(fmt % args if args else fmt, LONGEST)
+        return cut(fmt % args if args else fmt, LONGEST + 1)
     except Exception as error:
         what = fmt[:LONGEST] if type(fmt) is str else kind_of(fmt)
         return f"{what} (with arguments that raise {kind_of(error)})"
@@ -26,10 +26,10 @@ def name(given: object) -> str:
 
 
 def cut(given: object, most: int) -> str:
-    """Return *given* as a plain text of at most *most* characters, and "…" if it has more."""
+    """Return *given* as a plain text of at most *most* characters, the last one "…" if cut."""
     # Not by the methods of a subclass, and never one itself: it would be asked again and again.
     text = str.__getitem__(str(given), slice(most + 1))
-    return text if len(text) <= most else text[:most] + "…"
+    return text if len(text) <= most else text[: most - 1] + "…"
 
 
 def kind_of(given: object) -> str:
