@@ -617,13 +617,13 @@ def test_exception_with_a_handler_is_no_exception(flask_app: Flask, registry: Re
 
 
 def test_flask_is_listened_to_only_once_it_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(signals, "_watching", [])
+    monkeypatch.setattr(signals, "_request", [])
     monkeypatch.delitem(sys.modules, "flask")
 
     signals.watch()
 
     assert "flask" not in sys.modules
-    assert signals._watching == []
+    assert signals._request == []
 
 
 # -- one request, several middlewares ------------------------------------------------------------

@@ -273,3 +273,46 @@ def test_application_names_its_route_whatever_that_is(registry: Registry, tracer
     Client(ExpvarMiddleware(app, registry=registry, attach=alone)).get("/", buffered=True)
 
     assert only(tracer).family == "GET ['no', 'text']"
+
+
+# -- whose request it is ---------------------------------------------------------------------------
+
+
+def test_request_that_a_view_makes_to_another_application_is_not_its_own_match(
+    app: Flask, tracer: Tracer
+) -> None:
+    inner = Flask("inner")
+    inner.add_url_rule("/inner", view_func=lambda: "")
+
+    @app.get("/outer")
+    def outer() -> str:
+        current_trace().log("before")
+        inner.test_client().get("/inner", buffered=True)
+        return ""
+
+    app.test_client().get("/outer", buffered=True)
+
+    assert texts(only(tracer)) == ["matched", "before", "first byte", "done"]
+
+
+def test_application_that_is_called_late_has_its_route_while_it_runs(
+    app: Flask, registry: Registry, tracer: Tracer
+) -> None:
+    flask = Flask("late")
+    flask.add_url_rule("/late", view_func=lambda: repr(current_trace()))
+
+    def late(environ: Any, start_response: Any) -> Iterator[bytes]:
+        yield from flask(environ, start_response)
+
+    answer = Client(ExpvarMiddleware(late, registry=registry, attach=alone)).get(
+        "/late", buffered=True
+    )
+
+    assert answer.text.startswith("<Trace 'GET /late' '/late' running")
+    assert texts(only(tracer)) == ["matched", "first byte", "done"]
+
+
+def test_request_that_matched_nothing_does_not_say_so(app: Flask, tracer: Tracer) -> None:
+    app.test_client().get("/nothing", buffered=True)
+
+    assert texts(only(tracer)) == ["first byte", "done"]

@@ -164,14 +164,13 @@ class RequestTrace(Trace):
         if found is not None:
             self._w3c, self._caller = found
 
-    def match(self) -> None:
-        """Note that the application has found the route."""
-        environ = self._environ
-        if environ is not None:
+    def match(self, route: Any) -> None:
+        """Note which route the application has found."""
+        if route is not NO_ROUTE:
             self._matched_at = self._requests.clock()
-            self._route = route = route_of(environ)
-            if self._notes is not None:
-                self._notes.name(self._note, self._requests.place(self._method, route).note)
+        self._route = route
+        if self._notes is not None:
+            self._notes.name(self._note, self._requests.place(self._method, route).note)
 
     def fail(self, error: BaseException) -> None:
         """Note an exception that the application raised."""
