@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
+from contextlib import suppress
+from types import FunctionType
 from typing import Any
 
 import pytest
-from flask import Flask, Response, abort, render_template_string
+from flask import Flask, Request, Response, abort, render_template_string
 from werkzeug.test import Client, EnvironBuilder
 
 from flask_expvar import ExpvarMiddleware, Registry, blueprint, current_trace, trace
+from flask_expvar.traces.family import Family
 from flask_expvar.traces.trace import Trace, current
 from flask_expvar.traces.tracer import Tracer, tracer_of
+from flask_expvar.web.requests import Requests
 
 
 class Clock:
@@ -316,3 +321,84 @@ def test_request_that_matched_nothing_does_not_say_so(app: Flask, tracer: Tracer
     app.test_client().get("/nothing", buffered=True)
 
     assert texts(only(tracer)) == ["first byte", "done"]
+
+
+# -- what is left of it ----------------------------------------------------------------------------
+
+
+def reachable(found: Trace) -> list[object]:
+    """Return what *found* alone keeps alive: classes, modules and the tracer are others'."""
+    passed = (type, type(pytest), FunctionType, Registry, Tracer, Requests, Family)
+    seen: dict[int, object] = {}
+    waiting: list[object] = [found]
+    while waiting:
+        each = waiting.pop()
+        if id(each) not in seen and not isinstance(each, passed):
+            seen[id(each)] = each
+            waiting += gc.get_referents(each)
+    return list(seen.values())
+
+
+@pytest.mark.parametrize("path", ["/items/3", "/boom", "/raised", "/nothing", "/stream"])
+def test_ended_request_keeps_nothing_of_the_client_or_of_flask(
+    app: Flask, tracer: Tracer, path: str
+) -> None:
+    inside = app.wsgi_app._app  # type: ignore[attr-defined]
+
+    def around(environ: Any, start_response: Any) -> Any:
+        if environ["PATH_INFO"] == "/raised":
+            raise LookupError
+        return inside(environ, start_response)
+
+    app.wsgi_app._app = around  # type: ignore[attr-defined]
+    app.add_url_rule("/stream", view_func=lambda: Response(iter(["a", "b"])))
+    with suppress(LookupError):
+        app.test_client().post(f"{path}?q=s3cret", data="b" * 5000, headers={"X-A": "s3cret"})
+        app.test_client().get(f"{path}?q=s3cret", headers={"Cookie": "id=s3cret"}, buffered=True)
+
+    for family in tracer.families():
+        for found in family.kept():
+            kept = reachable(found)
+            assert len(kept) < 100
+            assert not [each for each in kept if isinstance(each, (dict, BaseException, Request))]
+            assert "s3cret" not in repr([each for each in kept if isinstance(each, str)])
+
+
+def test_method_that_is_none_is_not_kept(app: Flask, tracer: Tracer) -> None:
+    for n in range(20):
+        app.test_client().open("/items/3", method=f"SCANNED{n}", buffered=True)
+
+    (requests,) = tracer.sources
+    assert isinstance(requests, Requests)
+    tracer.settle()
+    assert [method for method, _ in requests._places] == ["unknown"]
+    assert "SCANNED" not in repr([reachable(found) for found in requests.running.values()])
+
+
+class Evil:
+    """What raises whatever is done with it."""
+
+    def __hash__(self) -> int:
+        raise ValueError
+
+    def __str__(self) -> str:
+        raise ValueError
+
+    __repr__ = __str__
+
+
+@pytest.mark.parametrize("evil", [[], {}, Evil(), b"GET", 7, None, "\ud800", "G" * 100_000])
+@pytest.mark.parametrize("key", ["REQUEST_METHOD", "HTTP_TRACEPARENT", "expvar.route"])
+def test_environ_may_hold_anything(registry: Registry, tracer: Tracer, key: str, evil: Any) -> None:
+    def app(environ: Any, start_response: Any) -> list[bytes]:
+        start_response("200 OK", [])
+        return [b""]
+
+    wrapped = ExpvarMiddleware(app, registry=registry, attach=alone, trace_header="X-Trace")
+    environ = EnvironBuilder().get_environ()
+    environ[key] = evil
+    body: Any = wrapped(environ, lambda status, headers: None)
+    body.close()
+
+    assert only(tracer).running is False
+    assert registry.get("http/requestsInFlight").value == 0  # type: ignore[union-attr]

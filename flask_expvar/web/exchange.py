@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from ..traces.tracer import name
 from ..variables.histogram import Histogram
 from ..variables.kinds import Int
 from .bodies import Chunks, CountedInput
@@ -53,7 +54,8 @@ class Exchange:
         self._body: Any = ()
         self._sent = self._read = 0
         get = environ.get
-        self._method = get("REQUEST_METHOD")
+        method = get("REQUEST_METHOD")
+        self._method = method if type(method) is str else name(method)
         # The exchange around this one, of another middleware.
         self.parent = Exchange.around(environ) if KEY in environ else None
         environ[KEY] = self
@@ -303,7 +305,7 @@ class Exchange:
                 method = recorder.known_method(self._method)
                 code = recorder.known_code(self._status[:3])  # type: ignore[index]  # caught
                 first = recorder.known_first(route)
-            except TypeError:
+            except Exception:  # no text, or no key
                 method = code = first = None
             if not (type(method) is Int and type(code) is Int and type(first) is Histogram):
                 method = recorder.method(self._method)
@@ -335,7 +337,7 @@ class Exchange:
             seconds = now - self._began
             try:
                 total = recorder.known_total(route)
-            except TypeError:
+            except Exception:
                 total = None
             if type(total) is not Histogram:
                 total = recorder.histogram(recorder.totals, route)

@@ -19,8 +19,11 @@ if TYPE_CHECKING:
 MOST_PLACES = 5000
 #: So many requests are filed at once.
 BATCH = 64
+#: What stands for a method that is none.
+UNKNOWN = "unknown"
 #: What is noted of a request before its route is known.
-_NOTED = {method: method.encode() for method in METHODS}
+_NOTED = {method: method.encode() for method in (*METHODS, UNKNOWN)}
+_KNOWN = {method: method for method in METHODS}
 
 
 class Notes(Protocol):
@@ -64,15 +67,16 @@ class Requests:
         self.notes: Notes | None = None
         self.running: dict[int, RequestTrace] = {}
         self.ended: deque[RequestTrace] = deque()
-        self._places: dict[tuple[Any, Any], Place] = {}
+        self._places: dict[tuple[str, Any], Place] = {}
         tracer.sources.append(self)
 
-    def begin(self, environ: WSGIEnvironment, method: Any, began: float) -> RequestTrace:
+    def begin(self, environ: WSGIEnvironment, method: str, began: float) -> RequestTrace:
         """Begin the trace of a request, and make it the current one. Never raises."""
         trace = RequestTrace()
         trace._requests = self
         trace._environ = environ
-        trace._method = method
+        # A scanner's may be long, and each another.
+        trace._method = method = _KNOWN.get(method, UNKNOWN)
         tracer = self.tracer
         trace._family = tracer.unnamed
         trace._number = number = tracer.next_number()
@@ -92,20 +96,19 @@ class Requests:
         current.set(trace)
         notes = trace._notes = self.notes
         if notes is not None:
-            trace._note = notes.begin(trace._wall, number, self.key, _NOTED.get(method, b"unknown"))
+            trace._note = notes.begin(trace._wall, number, self.key, _NOTED[method])
         return trace
 
-    def place(self, method: Any, route: Any) -> Place:
-        """Return where requests of *method* and *route* are filed."""
+    def place(self, method: str, route: Any) -> Place:
+        """Return where requests of *method* and *route* are filed. Never raises."""
         try:
             found = self._places.get((method, route))
             if found is not None:
                 return found
-        except TypeError:  # an application may call its route anything
+        except Exception:  # an application may call its route anything
             route = name(route)
         title = name(route)
-        verb = method if method in METHODS else "unknown"
-        filed = f"{verb} {title}"
+        filed = f"{method} {title}"
         found = Place(self.tracer.family(filed), title, filed.encode("utf-8", "replace"))
         if len(self._places) < MOST_PLACES:
             self._places[method, route] = found
@@ -127,7 +130,7 @@ class Requests:
 
 
 class RequestTrace(Trace):
-    """The trace of one request. Nothing of it that came from the client is kept but the method.
+    """The trace of one request. Of what came from the client only a method that is one is kept.
 
     When the route was found, the response began and ended is kept as numbers, and what is known
     of the response as it came: events and facts are made of them when somebody looks.
@@ -141,7 +144,7 @@ class RequestTrace(Trace):
 
     _requests: Requests
     _environ: WSGIEnvironment | None
-    _method: Any
+    _method: str
     _route: Any
     _notes: Notes | None
     _note: int
@@ -160,7 +163,7 @@ class RequestTrace(Trace):
 
     def follow(self, header: Any) -> None:
         """Take part in the trace of the program that has sent *header*, a ``traceparent``."""
-        found = w3c.parse_parent(str(header))
+        found = w3c.parse_parent(header) if isinstance(header, str) else None
         if found is not None:
             self._w3c, self._caller = found
 
@@ -179,11 +182,11 @@ class RequestTrace(Trace):
 
     def done(self, when: float, status: Any, received: int, sent: int) -> None:
         """End with the response."""
-        self._done_at = self._end = when
-        self._room = 0
         self._status = status
         self._received = received
         self._sent = sent
+        self._done_at = self._end = when  # now others look at the rest
+        self._room = 0
         requests = self._requests
         # Not there: this process was forked meanwhile, and the request is its parent's.
         if requests.running.pop(self._number, None) is not None:
@@ -194,7 +197,7 @@ class RequestTrace(Trace):
         # as _leave does, without the call
         if current.get() is self:
             current.set(self._before)
-        self._before = None
+        self._before = self._environ = None
         if self._notes is not None:
             self._release(self._notes)
 
@@ -237,7 +240,8 @@ class RequestTrace(Trace):
     def _place(self) -> Place:
         route = self._route
         if route is None:
-            route = NO_ROUTE if self._environ is None else route_of(self._environ)
+            environ = self._environ  # it may go meanwhile
+            route = NO_ROUTE if environ is None else route_of(environ)
         return self._requests.place(self._method, route)
 
     @property
@@ -245,7 +249,7 @@ class RequestTrace(Trace):
         """Method and route; nothing as long as the route may still be found."""
         if self._route is None and self._end is None:
             environ = self._environ
-            if environ is None or route_of(environ) == NO_ROUTE:
+            if environ is None or route_of(environ) is NO_ROUTE:
                 return ""
         return self._place.family.name
 
@@ -254,9 +258,7 @@ class RequestTrace(Trace):
         """The route, unless the application has set another title."""
         if hasattr(self, "_title"):
             return self._title
-        return (
-            self._place.title if self.family else str(_NOTED.get(self._method, b"unknown"), "ascii")
-        )
+        return self._place.title if self.family else self._method
 
     @title.setter
     def title(self, title: str) -> None:
@@ -265,7 +267,7 @@ class RequestTrace(Trace):
     @property
     def facts(self) -> dict[str, Any]:
         """What is known of the response, and what the application says of the request."""
-        facts = {"method": self._method if self._method in METHODS else "unknown"}
+        facts: dict[str, Any] = {"method": self._method}
         if hasattr(self, "_caller"):
             facts["caller"] = self._caller
         if hasattr(self, "_first_at"):
