@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor as pool
 from contextlib import suppress
 from types import FunctionType
 from typing import Any
@@ -321,6 +322,51 @@ def test_request_that_matched_nothing_does_not_say_so(app: Flask, tracer: Tracer
     app.test_client().get("/nothing", buffered=True)
 
     assert texts(only(tracer)) == ["first byte", "done"]
+
+
+def test_trace_of_a_request_may_be_entered_anywhere(app: Flask, tracer: Tracer) -> None:
+    inside = app.wsgi_app._app  # type: ignore[attr-defined]
+
+    def around(environ: Any, start_response: Any) -> Any:
+        with current_trace():
+            return inside(environ, start_response)
+
+    app.wsgi_app._app = around  # type: ignore[attr-defined]
+
+    @app.get("/entered")
+    def entered() -> list[str]:
+        found = current_trace()
+        with found, found:
+            current_trace().log("inside")
+        current_trace().log("again")
+        with pool() as threads:
+            threads.submit(enter, found).result()
+        assert current_trace() is found
+        return []
+
+    def enter(found: Trace) -> None:
+        with found:
+            current_trace().log("in a thread")
+        assert not current_trace()
+
+    with trace("test", "around") as outside:
+        app.test_client().get("/entered", buffered=True)
+        assert current_trace() is outside
+
+    (found,) = tracer.family("GET /entered").kept()
+    assert texts(found)[1:4] == ["inside", "again", "in a thread"]
+
+
+def test_exception_that_leaves_an_entered_trace_fails_it(app: Flask, tracer: Tracer) -> None:
+    @app.get("/entered")
+    def entered() -> str:
+        with suppress(LookupError), current_trace():
+            raise LookupError
+        return ""
+
+    app.test_client().get("/entered", buffered=True)
+
+    assert (only(tracer).failed, only(tracer).running) == ("LookupError", False)
 
 
 # -- what is left of it ----------------------------------------------------------------------------

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from contextvars import ContextVar
+from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from ..traces import w3c
@@ -24,6 +26,11 @@ UNKNOWN = "unknown"
 #: What is noted of a request before its route is known.
 _NOTED = {method: method.encode() for method in (*METHODS, UNKNOWN)}
 _KNOWN = {method: method for method in METHODS}
+
+#: What was the current trace where a request's was entered, and the same of those around.
+_entered: ContextVar[tuple[Trace | None, Any] | None] = ContextVar(
+    "flask_expvar.entered", default=None
+)
 
 
 class Notes(Protocol):
@@ -235,6 +242,24 @@ class RequestTrace(Trace):
 
     def finish(self) -> None:
         """Do nothing: the trace of a request ends with its response."""
+
+    def __enter__(self) -> RequestTrace:
+        # Not as other traces do: what was current before the request is still needed at its end.
+        _entered.set((current.get(), _entered.get()))
+        current.set(self)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        before, around = _entered.get() or (None, None)
+        _entered.set(around)
+        current.set(before)
+        if error is not None:
+            self.error(error)
 
     @property
     def _place(self) -> Place:
