@@ -30,7 +30,7 @@ if t.TYPE_CHECKING:
     from .traces.events import event_log as event_log
     from .traces.logs import TraceHandler as TraceHandler
     from .traces.logs import lower_loggers as lower_loggers
-    from .traces.trace import NoTrace as NoTrace
+    from .traces.nothing import NoTrace as NoTrace
     from .traces.trace import Trace as Trace
     from .traces.trace import current_trace as current_trace
     from .traces.tracer import trace as trace
@@ -67,7 +67,8 @@ _PLACES = {
     "traces.event_log": ("EventLog",),
     "traces.events": ("event_log",),
     "traces.logs": ("TraceHandler", "lower_loggers"),
-    "traces.trace": ("NoTrace", "Trace", "current_trace"),
+    "traces.nothing": ("NoTrace",),
+    "traces.trace": ("Trace", "current_trace"),
     "traces.tracer": ("trace",),
     "variables.build": ("publish_build_info",),
     "variables.histogram": ("Histogram",),

@@ -10,8 +10,9 @@ from typing import Any
 
 from ..exceptions import UnknownError
 from ..redaction import HIDDEN
+from ..traces.event import CHILD
 from ..traces.family import FAILED, RUNNING, Family
-from ..traces.trace import CHILD, Trace
+from ..traces.trace import Trace
 from ..traces.tracer import Tracer
 from .traces_plain import (
     STARTING,

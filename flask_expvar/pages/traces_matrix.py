@@ -21,19 +21,19 @@ def tell_families(tracer: Tracer, only: str = "") -> list[dict[str, Any]]:
     """Return this process's families, or the one that is asked for, as :func:`merge_families`
     wants them.
     """
+    guests = tracer.guests()
     told = [
-        _family(each, tracer.clock())
+        _family(each, each.count_running(guests), tracer.clock())
         for each in tracer.families()
         if only in ("", public(each.name))
     ]
-    starting = tracer.unnamed.running_count
+    starting = tracer.unnamed.count_running(guests)
     if starting and only in ("", STARTING):
         told.append(_told(STARTING, starting))
     return told
 
 
-def _family(family: Family, now: float) -> dict[str, Any]:
-    running = family.running_count
+def _family(family: Family, running: int, now: float) -> dict[str, Any]:
     with family.lock:
         latencies = family.latencies
         windows = latencies.windows(now)

@@ -11,7 +11,8 @@ from typing import Any
 
 from .. import _json
 from ..redaction import HIDDEN, redact_text
-from ..traces.trace import LINK, Event, Trace
+from ..traces.event import LINK, Event
+from ..traces.trace import Trace
 from ..traces.tracer import LONGEST_NAME, Tracer, name
 from .vars_table import visible
 

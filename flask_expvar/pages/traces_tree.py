@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from ..exceptions import UnknownError
-from ..traces.trace import CHILD, LINK, Event, Trace
+from ..traces.event import CHILD, LINK, Event
+from ..traces.trace import Trace
 from ..traces.tracer import Tracer
 from .traces_plain import Room, event_data, find, gap_event, micro, outline, summary
 from .traces_question import Question

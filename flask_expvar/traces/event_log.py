@@ -7,8 +7,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
+from .event import ERROR, EXCEPTION, LOG
 from .texts import LONGEST, message, place, text_of
-from .trace import ERROR, EXCEPTION, LOG
 
 #: So many entries of a log are kept, as x/net/trace does.
 KEPT = 100

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from sys import getrefcount
 from typing import Any
 
@@ -153,13 +153,17 @@ class Family:
     @property
     def running_count(self) -> int:
         """How many traces are running."""
+        return self.count_running(self.tracer.guests())
+
+    def count_running(self, guests: Mapping[str, Sequence[Trace]]) -> int:
+        """Return how many traces are running, given those at the tracer's sources."""
         self.purge()
-        return len(self._running) + len(self.tracer.guests(self.name))
+        return len(self._running) + len(guests.get(self.name, ()))
 
     def running(self, most: int | None = None) -> list[Trace]:
         """Return the running traces that began first, at most so many."""
         self.purge()
-        found = [*self._running.values(), *self.tracer.guests(self.name)]
+        found = [*list(self._running.values()), *self.tracer.guests().get(self.name, ())]
         return sorted(found, key=lambda trace: trace._began)[:most]
 
     def band(self, number: int) -> list[Trace]:
@@ -196,5 +200,5 @@ class Family:
 
     @property
     def empty(self) -> bool:
-        """Whether nothing has happened here yet."""
-        return not (self._running or any(self._rings) or self.tracer.guests(self.name))
+        """Whether nothing has happened here yet, but at the tracer's sources."""
+        return not (self._running or any(self._rings))

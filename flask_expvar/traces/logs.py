@@ -11,8 +11,9 @@ import os
 import weakref
 from collections.abc import Iterable, Iterator
 
+from .event import RECORD
 from .texts import message, place, text_of
-from .trace import RECORD, current
+from .trace import current
 
 # The records that are in a trace already, where more than one handler gets them. Not an attribute
 # of the record: formatters that write JSON would show it.

@@ -147,10 +147,11 @@ class Tracer:
 
     def families(self) -> list[Family]:
         """Return the families in which something happened, by name."""
-        self._look()
+        guests = self._look()
         with self.lock:
             # list(): a signal handler or a finalizer may begin a family in the midst.
-            found = [each for each in list(self._families.values()) if not each.empty]
+            every = list(self._families.values())
+        found = [each for each in every if each.name in guests or not each.empty]
         return sorted(found, key=lambda each: each.name)
 
     def settle(self) -> None:
@@ -158,19 +159,22 @@ class Tracer:
         for source in self.sources:
             source.settle()
 
-    def _look(self) -> None:
-        """Let each trace of the sources have its family."""
-        self.settle()
+    def guests(self) -> dict[str, list[Trace]]:
+        """Return what is running at the sources, by family."""
+        found: dict[str, list[Trace]] = {}
         for source in self.sources:
             for trace in list(source.running.values()):
-                family = trace.family
-                if family and family not in self._families:
-                    self.family(family)
+                found.setdefault(trace.family, []).append(trace)
+        return found
 
-    def guests(self, family: str) -> list[Trace]:
-        """Return what is running of a family at the sources."""
-        running = [trace for source in self.sources for trace in list(source.running.values())]
-        return [trace for trace in running if trace.family == family]
+    def _look(self) -> dict[str, list[Trace]]:
+        """File what has ended, and let what is running at the sources have its family."""
+        self.settle()
+        guests = self.guests()
+        for family in guests:
+            if family and family not in self._families:
+                self.family(family)
+        return guests
 
     def known(self, family: str) -> Family | None:
         """Return the family of a name if it has one."""

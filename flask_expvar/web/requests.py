@@ -9,8 +9,9 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from ..traces import w3c
+from ..traces.event import LOG, Event
 from ..traces.family import Family
-from ..traces.trace import LOG, MAX_EVENTS, Event, Trace, current
+from ..traces.trace import MAX_EVENTS, Trace, current
 from ..traces.tracer import Tracer, name
 from .routes import METHODS, NO_ROUTE, route_of
 
