@@ -1,4 +1,4 @@
-"""Microseconds of one trace beside OpenTelemetry's span, and the memory after many traces."""
+"""Microseconds of one trace beside OpenTelemetry's span, and the memory after many requests."""
 
 from __future__ import annotations
 
@@ -7,15 +7,17 @@ import os
 import random
 import sys
 from collections.abc import Callable
+from typing import Any
 
 from opentelemetry.sdk.trace import TracerProvider
 
-from flask_expvar.traces.tracer import Tracer, trace
+from flask_expvar import ExpvarMiddleware, Registry, current_trace, trace
+from flask_expvar.traces.tracer import Tracer
 
 from .contest import Samples, repeated, serve, timed
 
 TIMES = 1000
-FAMILIES = 300
+ROUTES = 300
 
 
 def started() -> Callable[[], None]:
@@ -63,28 +65,42 @@ def resident() -> int:
 
 
 class Crowd:
-    """Traces over many families, every fifth with a child and every tenth failed."""
+    """Requests of many routes through the middleware: fast and slow ones, with what they log.
+
+    Every fifth has a child and every tenth fails. Their clock is a number, so that slow ones
+    take no time.
+    """
 
     def __init__(self) -> None:
-        self._tracer = Tracer()
+        self._now = 0.0
         self._count = 0
+        self._app = ExpvarMiddleware(
+            self._answer, registry=Registry("crowd"), clock=lambda: self._now, attach=dict
+        )
+        self._routes = [f"/page{n}/<int:id>" for n in range(ROUTES)]
+        self._seconds = (0.001, 0.002, 0.007, 0.003, 0.02, 0.001, 0.06, 0.2, 0.004, 0.5)
+
+    def _answer(self, environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        number = self._count
+        environ["expvar.route"] = self._routes[number % ROUTES]
+        self._now += self._seconds[number // 7 % 10]
+        current_trace().log("connected to %s", number)
+        if number % 5 == 0:
+            trace("query", "select").finish()
+        start_response("500 Oh" if number % 10 == 0 else "200 OK", [])
+        return [b"ok"]
 
     def grow(self, count: str) -> float:
-        """Finish traces until there have been *count*; return the MiB of the process."""
-        names = [f"GET /page{n}" for n in range(FAMILIES)]
+        """Answer requests until there have been *count*; return the MiB of the process."""
         while self._count < int(count):
-            number = self._count
-            with self._tracer.start(names[number % FAMILIES], f"number {number}") as found:
-                found.log("connected to %s", number)
-                found.log("sent")
-                if number % 5 == 0:
-                    self._tracer.start("query", "select", found).finish()
-                    self._count += 1
-                if number % 10 == 0:
-                    found.mark("TimeoutError")
+            self._app({"REQUEST_METHOD": "GET"}, _ignore).close()  # type: ignore[attr-defined]
             self._count += 1
         gc.collect()
         return resident() / 2**20
+
+
+def _ignore(status: str, headers: Any, exc_info: Any = None) -> Any:
+    return bytes
 
 
 def main(what: str) -> None:
