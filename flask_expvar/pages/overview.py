@@ -10,6 +10,7 @@ from typing import Any
 
 from ..variables.reading import Part, nest
 from ..variables.registry import Registry
+from .moments import duration
 from .page import Page, Query, Scene
 from .traces import Traces
 from .vars import JSON, Vars, builtins, rows
@@ -140,21 +141,6 @@ def _when(stamp: float | None) -> str:
     if stamp is None:
         return "–"
     return time.strftime("%Y-%m-%d %H:%M:%S %Z", time.localtime(stamp))
-
-
-def duration(value: float) -> str:
-    """Return a time span in the two largest units.
-
-    >>> duration(93784)
-    '1 d 2 h'
-    """
-    left = int(value)
-    parts: list[str] = []
-    for size_, unit in ((86400, "d"), (3600, "h"), (60, "min"), (1, "s")):
-        count, left = divmod(left, size_)
-        if count or (unit == "s" and not parts):
-            parts.append(f"{count} {unit}")
-    return " ".join(parts[:2])
 
 
 def size(count: float) -> str:

@@ -9,7 +9,7 @@ from ..redaction import redact_text
 from ..variables.registry import Registry
 from ..workers.graves import Grave
 from ..workers.membership import membership
-from .traces_plain import clean
+from .texts import clean
 from .vars_table import seconds, visible
 
 #: Deaths on the page, requests of one, and characters of its stacks.

@@ -9,23 +9,13 @@ from itertools import chain
 from typing import Any
 
 from ..exceptions import UnknownError
-from ..redaction import HIDDEN
 from ..traces.event import CHILD
 from ..traces.family import FAILED, RUNNING, Family
 from ..traces.trace import Trace
 from ..traces.tracer import Tracer
-from .traces_plain import (
-    STARTING,
-    Room,
-    clean,
-    events,
-    micro,
-    public,
-    public_id,
-    raw_title,
-    summary,
-    title,
-)  # fmt: skip
+from .moments import micro
+from .texts import Room, holds
+from .traces_plain import STARTING, events, public, public_id, raw_title, summary, title
 from .traces_question import Question, bands
 
 Clock = Callable[[], float]
@@ -104,18 +94,11 @@ def state(trace: Trace) -> str:
 
 
 def _says(trace: Trace, needle: str, sensitive: bool) -> bool:
-    if _holds(raw_title(trace), needle) or any(_holds(text, needle) for text in trace.texts()):
+    if holds(raw_title(trace), needle) or any(holds(text, needle) for text in trace.texts()):
         return True
     # Only failed traces have events with a message, and others are many.
     messages = trace.events if sensitive and trace.failed is not None else ()
-    return any(_holds(event.detail, needle) for event in messages)
-
-
-def _holds(text: str, needle: str) -> bool:
-    # Hiding secrets takes a hundred times as long as looking, so that comes second; without it
-    # a search would tell, letter by letter, what is hidden.
-    likely = needle in text.casefold() or HIDDEN in needle
-    return likely and needle in clean(text).casefold()
+    return any(holds(event.detail, needle) for event in messages)
 
 
 def _entry(trace: Trace, sensitive: bool, most: int) -> dict[str, Any]:

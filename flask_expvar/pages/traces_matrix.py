@@ -9,7 +9,8 @@ from ..exceptions import UnknownError
 from ..traces.family import Family
 from ..traces.latencies import BANDS, Window, by_band, merged, quantile
 from ..traces.tracer import Tracer
-from .traces_plain import STARTING, micro, public
+from .moments import micro
+from .traces_plain import STARTING, public
 from .traces_question import WINDOWS
 
 #: Families of a page.

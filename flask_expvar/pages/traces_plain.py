@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
-from functools import lru_cache
-from html import escape
 from math import isfinite
 from typing import Any
 
 from .. import _json
-from ..redaction import HIDDEN, redact_text
+from ..redaction import HIDDEN
 from ..traces.event import LINK, Event
 from ..traces.trace import Trace
-from ..traces.tracer import LONGEST_NAME, Tracer, name
-from .vars_table import visible
+from ..traces.tracer import Tracer, name
+from .moments import micro
+from .texts import Room, clean, fit, shown_name
 
 #: Where requests are listed whose route is not known yet.
 STARTING = "(starting)"
@@ -22,39 +20,12 @@ STARTING = "(starting)"
 DROPPED = "dropped"
 #: Facts of one trace that are shown.
 FACTS = 30
-#: One character may take so many bytes on a page or in JSON: an escape of an odd one.
-WIDEST = 12
 LONGEST_FACT = 200
 
-_KEPT = 256
 
-
-def clean(text: str, most: int = 4096) -> str:
-    """Return the beginning of *text* as it may leave this process.
-
-    Secrets are hidden, and lone surrogates, which no UTF-8 holds, become U+FFFD. It takes
-    0.4 µs a character: where many texts are shown, *most* has to be small.
-    """
-    return _memo(text, most) if len(text) <= _KEPT else _clean(text, most)
-
-
-def _clean(text: str, most: int) -> str:
-    shown = redact_text(text, most)
-    if shown.isascii():
-        return shown
-    # To and from UTF-16, so that a pair of surrogates becomes the character that it means.
-    return shown.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-
-
-#: Texts are the same again and again; long ones would make a cache large.
-_memo = lru_cache(maxsize=8192)(_clean)
-
-
-@lru_cache(maxsize=4096)
 def public(name: str) -> str:
-    """Return a family's name as pages and links have it: no secrets, nothing invisible."""
-    shown = visible(clean(name)) if name else STARTING
-    return shown if len(shown) <= LONGEST_NAME else shown[: LONGEST_NAME - 1] + "…"
+    """Return a family's name as pages and links have it."""
+    return shown_name(name or STARTING)
 
 
 def public_id(id: str) -> str:
@@ -85,46 +56,6 @@ def _raw_ids(tracer: Tracer, id: str) -> Iterator[str]:
         # Who was starting when somebody noted its id has a family since.
         if family in (public(each.name), STARTING):
             yield f"{each.name}!{wall}!{number}"
-
-
-def cost(text: str) -> int:
-    """Return how many bytes *text* takes on a page or in JSON, whichever is more."""
-    if text.isascii() and text.isprintable():
-        return len(text) + 5 * sum(map(text.count, "<>&\"'\\"))
-    return max(len(escape(visible(text)).encode("utf-8", "replace")), len(json.dumps(text)))
-
-
-def fit(text: str, room: int) -> str:
-    """Return the beginning of *text* that takes at most *room* bytes."""
-    if WIDEST * len(text) <= room:
-        return text
-    shown = text
-    while (size := cost(shown)) > room:
-        shown = shown[: max(min(len(shown) - 1, len(shown) * room // size), 0)]
-    return text if shown == text else shown + "…"
-
-
-class Room:
-    """How much text an answer may still hold: long texts are whole until it is used up.
-
-    :param chars: for long texts, all together.
-    :param short: what a text may have when that is used up.
-    """
-
-    def __init__(self, chars: int, short: int = 200) -> None:
-        self._left = chars
-        self._short = short
-
-    def take(self, text: str) -> str:
-        """Return *text* as it may leave this process, cut if there is no room for all of it."""
-        if len(text) <= self._short // 2:
-            return clean(text)
-        whole = len(text) <= self._left
-        # Redacted first: half a secret fits no rule. Twice as much is enough to see it.
-        shown = clean(text) if whole else clean(text, 2 * self._short)
-        shown = fit(shown, max(self._left, self._short))
-        self._left = max(self._left - cost(shown), 0)
-        return shown
 
 
 def outline(trace: Trace) -> dict[str, Any]:
@@ -183,11 +114,6 @@ def _fact(value: Any) -> Any:
         return value if isfinite(value) else None
     text = value if isinstance(value, str) else _json.compact(value)
     return fit(clean(text, 2 * LONGEST_FACT), 2 * LONGEST_FACT)
-
-
-def micro(seconds: float) -> float:
-    """Return a time span rounded to microseconds, which clocks do not exceed."""
-    return round(seconds, 6)
 
 
 def events(

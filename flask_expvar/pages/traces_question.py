@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from urllib.parse import quote
 
 from ..traces.family import FAILED, RUNNING
 from ..traces.latencies import BANDS
+from .links import query_string, quoted
 from .page import LONGEST_PARAMETER, Query
 
 #: Traces of a list, families of the matrix.
@@ -59,12 +59,7 @@ class Question:
 
     def link(self, **changes: object) -> str:
         """Return the query string of another view, of the same worker; empty values go."""
-        every = {"worker": self.given.get("worker", ""), **changes}
-        # A program's names may hold what no URL does, but visible() has written that out.
-        pairs = [
-            f"{key}={_quote(value)}" for key, value in every.items() if value not in ("", None)
-        ]
-        return "?" + "&".join(pairs)
+        return query_string({"worker": self.given.get("worker", ""), **changes})
 
     def same(self, **changes: object) -> str:
         """Return the query string of this view with some parameters changed."""
@@ -75,10 +70,6 @@ class Question:
 #: The parameters that links keep.
 NAMES = ("fam", "b", "all", "lat", "trace", "ref", "q", "status", "slower", "page", "limit",
          "sort", "window")  # fmt: skip
-
-
-def _quote(value: object) -> str:
-    return quote(str(value), safe="!/:(),*", errors="replace")
 
 
 def question(query: Query) -> Question:
@@ -127,4 +118,4 @@ def from_net_trace(given: Mapping[str, str]) -> str:
     views = {key: {"lat": 1} for key in ("9", "10", "11")}
     kept = {**known, **bands, **views}.get(number, {})
     pairs = {"fam": family, **kept}
-    return "?" + "&".join(f"{key}={_quote(value)}" for key, value in pairs.items())
+    return "?" + "&".join(f"{key}={quoted(value)}" for key, value in pairs.items())

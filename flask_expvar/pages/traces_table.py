@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 from ..traces.family import FAILED, RUNNING
 from ..traces.latencies import BANDS
-from .traces_plain import cost
+from .moments import iso, when, zone
+from .texts import cost, opened, short
 from .traces_question import PAGES, SORTS, STATES, WINDOWS, Question
 from .vars_table import seconds, visible
 
@@ -15,8 +15,6 @@ from .vars_table import seconds, visible
 MOST_BYTES = 1_200_000
 #: A list of so few traces, or events, is open from the start.
 FEW_TRACES, FEW_EVENTS = 10, 8
-LONGEST_SHOWN = 200
-LINES = 3
 MARKS = {"ok": "✔", "error": "✖", "running": "●"}
 
 
@@ -204,16 +202,13 @@ def status(trace: dict[str, Any]) -> dict[str, str]:
 
 def event_html(event: dict[str, Any]) -> dict[str, Any]:
     """Return one event of a time line."""
-    text, detail = event["text"], event.get("detail", "")
     other = event.get("trace", "")
     return {
         "other": other.rpartition("!")[0].rpartition("!")[0][:80],
         "offset": f"{event['offset']:.6f}",
         "delta": delta(event["delta"]),
         "kind": event["kind"],
-        "text": short(text),
-        "whole": lines(text) if len(text) > LONGEST_SHOWN or text.count("\n") >= LINES else "",
-        "detail": short(detail),
+        **opened(event["text"], event.get("detail", "")),
     }
 
 
@@ -226,33 +221,6 @@ def delta(value: float) -> str:
     sign = "-" if value < 0 else " "
     whole, micros = divmod(round(abs(value) * 1e6), 1_000_000)
     return f"{sign}{whole}.{micros:06}" if whole else f"{sign}.{micros:6}"
-
-
-def short(text: str) -> str:
-    """Return the beginning of *text*, on a few lines, with nothing invisible in it."""
-    cut = "\n".join(text.split("\n", LINES)[:LINES])[:LONGEST_SHOWN]
-    return lines(cut) + ("…" if len(cut) < len(text) else "")
-
-
-def lines(text: str) -> str:
-    """Return *text* with its line ends, and everything else that is invisible written out."""
-    return "\n".join(map(visible, text.split("\n")))
-
-
-def when(stamp: float) -> str:
-    """Return date and time of day to the microsecond, in the server's zone."""
-    whole, part = divmod(round(stamp * 1e6), 1_000_000)
-    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(whole)) + f".{part:06}"
-
-
-def iso(stamp: float) -> str:
-    """Return the moment as HTML's element ``time`` wants it."""
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(stamp))
-
-
-def zone() -> str:
-    """Return the server's time zone."""
-    return time.strftime("%Z")
 
 
 def latency_html(data: dict[str, Any], asked: Question) -> dict[str, Any]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from .moments import zone
+from .texts import short
 from .traces_question import Question
-from .traces_table import event_html, head, short, status, zone
+from .traces_table import event_html, head, status
 from .vars_table import plain, seconds, visible
 from .waterfall import lanes
 

@@ -11,7 +11,9 @@ from ..exceptions import UnknownError
 from ..traces.event import CHILD, LINK, Event
 from ..traces.trace import Trace
 from ..traces.tracer import Tracer
-from .traces_plain import Room, event_data, find, gap_event, micro, outline, summary
+from .moments import micro
+from .texts import Room
+from .traces_plain import event_data, find, gap_event, outline, summary
 from .traces_question import Question
 from .waterfall import own_seconds
 

@@ -13,7 +13,8 @@ from flask import Blueprint, Flask, Request, Response, current_app, request
 from flask.blueprints import BlueprintSetupState
 
 from ..exceptions import ParameterError, SettingError, UnknownError
-from ..pages.overview import all_pages, duration
+from ..pages.moments import duration
+from ..pages.overview import all_pages
 from ..pages.page import Page, Scene, scene
 from ..pages.traces_question import from_net_trace
 from ..pages.vars_table import visible
