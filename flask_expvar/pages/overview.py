@@ -10,6 +10,7 @@ from typing import Any
 
 from ..variables.reading import Part, nest
 from ..variables.registry import Registry
+from .events import Events
 from .moments import duration
 from .page import Page, Query, Scene
 from .traces import Traces
@@ -158,5 +159,5 @@ def size(count: float) -> str:
 
 def all_pages() -> dict[str, Page]:
     """Return every page by name, the overview under the empty one."""
-    pages: dict[str, Page] = {"vars": Vars(), "traces": Traces()}
+    pages: dict[str, Page] = {"vars": Vars(), "traces": Traces(), "events": Events()}
     return {"": Overview(pages), **pages}
