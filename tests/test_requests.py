@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import gc
+import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor as pool
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from types import FunctionType
 from typing import Any
 
 import pytest
 from flask import Flask, Request, Response, abort, render_template_string
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from werkzeug.test import Client, EnvironBuilder
 
 from flask_expvar import ExpvarMiddleware, Registry, blueprint, current_trace, trace
+from flask_expvar.pages.traces_plain import Room, events, summary
 from flask_expvar.traces.family import Family
 from flask_expvar.traces.trace import Trace, current
 from flask_expvar.traces.tracer import Tracer, tracer_of
@@ -422,7 +426,7 @@ def test_method_that_is_none_is_not_kept(app: Flask, tracer: Tracer) -> None:
 
 
 class Evil:
-    """What raises whatever is done with it."""
+    """What raises as a key and as a text."""
 
     def __hash__(self) -> int:
         raise ValueError
@@ -430,7 +434,8 @@ class Evil:
     def __str__(self) -> str:
         raise ValueError
 
-    __repr__ = __str__
+    def __repr__(self) -> str:
+        return "Evil()"
 
 
 @pytest.mark.parametrize("evil", [[], {}, Evil(), b"GET", 7, None, "\ud800", "G" * 100_000])
@@ -448,3 +453,118 @@ def test_environ_may_hold_anything(registry: Registry, tracer: Tracer, key: str,
 
     assert only(tracer).running is False
     assert registry.get("http/requestsInFlight").value == 0  # type: ignore[union-attr]
+
+
+# -- many and hostile ones -------------------------------------------------------------------------
+
+
+def test_requests_over_many_routes_keep_as_much_after_20000_as_after_10000(
+    registry: Registry, tracer: Tracer
+) -> None:
+    def app(environ: Any, start_response: Any) -> list[bytes]:
+        environ["expvar.route"] = environ["PATH_INFO"]
+        current_trace().log("in %s", "it")
+        with trace("work", "some"):
+            start_response("200 OK", [])
+        return [b"x"]
+
+    wrapped = ExpvarMiddleware(app, registry=registry, attach=alone)
+    base = EnvironBuilder().get_environ()
+    sizes = []
+    for n in range(20_000):
+        body: Any = wrapped({**base, "PATH_INFO": f"/{n % 300}"}, lambda status, headers: None)
+        body.close()
+        if n in (9_999, 19_999):
+            tracer.settle()
+            gc.collect()
+            objects = gc.get_objects()
+            kept = sum(
+                isinstance(each, Trace) and each._family.tracer is tracer for each in objects
+            )
+            sizes.append((kept, len(objects)))
+            del objects
+
+    (kept, before), (kept_later, after) = sizes
+    # Ten of each route with a child each, and ten of the children themselves; slow ones besides.
+    assert 300 * 10 < kept_later < 2 * kept
+    assert kept_later < 300 * 10 * 2 * 2
+    assert after < before * 1.1
+    assert tracer.unnamed.running_count == 0
+
+
+def test_debug_pages_leave_nothing_whatever_is_asked(app: Flask, registry: Registry) -> None:
+    app.register_blueprint(blueprint(registry=registry))
+    paths = ["", "/", "//", "/nothing", "/nothing/at/all/", "/static/expvar.css", "/static/none"]
+    paths += ["/requests", "/requests?fam=x&b=1", "/traces?b=99", "/traces?fam=none", "/vars/"]
+    paths += ["/vars", "/vars.json", "/traces", "/traces.json", "/.json", "/traces?trace=a!1!2"]
+    client = app.test_client()
+    before = registry.snapshot()
+    for path in paths:
+        for method in ("GET", "HEAD", "POST", "OPTIONS", "TRACE", "ODD"):
+            for access in ("loopback", "auto"):
+                app.config["EXPVAR_ACCESS"] = access
+                answer = client.open(f"/debug{path}", method=method, buffered=True)
+                assert "X-Trace" not in answer.headers
+
+    assert registry.snapshot() == before
+    assert [family.name for family in tracer_of(registry).families()] == []
+    assert tracer_of(registry).unnamed.running_count == 0
+    assert not current_trace()
+
+
+ODD = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.text(),
+    st.binary(),
+    st.lists(st.text()),
+    st.builds(Evil),
+    st.sampled_from(["GET", "200 OK", "500", "00-4bf92f3577b34da6a3ce929d0e0e4736-", "(no route)"]),
+)
+
+
+@given(
+    environ=st.dictionaries(
+        st.sampled_from(
+            ["REQUEST_METHOD", "HTTP_TRACEPARENT", "expvar.route", "CONTENT_LENGTH", "wsgi.input",
+             "expvar.request", "werkzeug.request", "PATH_INFO", "HTTP_TRANSFER_ENCODING"]
+        ),
+        ODD,
+    ),
+    status=ODD,
+    headers=st.one_of(ODD, st.lists(st.one_of(ODD, st.tuples(ODD, ODD)))),
+    body=st.lists(st.one_of(st.binary(), ODD)),
+    raises=st.sampled_from([None, ValueError, SystemExit]),
+    streamed=st.booleans(),
+)  # fmt: skip
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+def test_hostile_request_is_answered_as_without_the_middleware(
+    environ: Any, status: Any, headers: Any, body: Any, raises: Any, streamed: bool
+) -> None:
+    registry = Registry()
+    tracer = tracer_of(registry)
+
+    def app(environ: Any, start_response: Any) -> Any:
+        start_response(status, headers)
+        current_trace().log("%s", environ.get("REQUEST_METHOD"))
+        if raises:
+            raise raises
+        return iter(body) if streamed else body
+
+    def server(status: Any, headers: Any, exc_info: Any = None) -> None:
+        """Take anything."""
+
+    wrapped = ExpvarMiddleware(app, registry=registry, attach=alone, trace_header="X-Trace")
+    with pytest.raises(raises) if raises else nullcontext():
+        answer: Any = wrapped(environ, server)
+        assert list(answer) == body
+        answer.close()
+
+    assert only(tracer).running is False
+    failed = only(tracer).failed
+    assert failed is None or failed.startswith("HTTP 5") or failed == raises.__name__
+    assert tracer.unnamed.running_count == 0
+    assert registry.get("http/requestsInFlight").value == 0  # type: ignore[union-attr]
+    assert not current_trace()
+    assert json.dumps([summary(only(tracer)), events(only(tracer), True, Room(10_000))])

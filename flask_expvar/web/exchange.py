@@ -98,7 +98,7 @@ class Exchange:
 
         With *exc_info* the application says which exception it answers: it is counted.
         """
-        if self._recorder.trace_header is not None and self.trace is not None:
+        if self._recorder.trace_header is not None and self.trace is not None and self._open:
             headers = self._with_id(headers, self.trace)
         if exc_info is None:
             self._write = self._start_response(status, headers)
