@@ -568,3 +568,26 @@ def test_hostile_request_is_answered_as_without_the_middleware(
     assert registry.get("http/requestsInFlight").value == 0  # type: ignore[union-attr]
     assert not current_trace()
     assert json.dumps([summary(only(tracer)), events(only(tracer), True, Room(10_000))])
+
+
+# -- several middlewares ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_each_registry_has_one_trace_of_a_request(
+    app: Flask, registry: Registry, tracer: Tracer, same: bool
+) -> None:
+    outer = registry if same else Registry("outer")
+    app.wsgi_app = ExpvarMiddleware(  # type: ignore[method-assign]
+        app.wsgi_app, registry=outer, attach=alone
+    )
+    app.test_client().get("/items/3", buffered=True)
+    app.test_client().get("/boom", buffered=True)
+
+    for each in {tracer, tracer_of(outer)}:
+        for family in ("GET /items/<int:n>", "GET /boom"):
+            (found,) = each.family(family).kept()
+            assert texts(found)[0] == "matched"
+            assert found.failed == ("ZeroDivisionError" if "boom" in family else None)
+        assert each.unnamed.running_count == 0
+    assert not current_trace()
