@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor as pool
 from contextlib import nullcontext, suppress
 from types import FunctionType
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 from flask import Flask, Request, Response, abort, render_template_string
@@ -163,8 +164,6 @@ def test_trace_in_a_view_is_a_child_of_the_request(app: Flask, tracer: Tracer) -
 
 
 def test_header_tells_an_id_under_which_the_trace_is_found(app: Flask, tracer: Tracer) -> None:
-    from urllib.parse import unquote
-
     id = unquote(app.test_client().get("/items/3", buffered=True).headers["X-Trace"])
 
     assert tracer.find(id) is only(tracer)
@@ -320,6 +319,20 @@ def test_application_that_is_called_late_has_its_route_while_it_runs(
 
     assert answer.text.startswith("<Trace 'GET /late' '/late' running")
     assert texts(only(tracer)) == ["matched", "first byte", "done"]
+
+
+def test_environ_may_be_copied_on_its_way_to_flask(
+    app: Flask, registry: Registry, tracer: Tracer
+) -> None:
+    inside = app.wsgi_app._app  # type: ignore[attr-defined]
+    app.wsgi_app._app = lambda environ, start: inside(dict(environ), start)  # type: ignore[attr-defined]
+    answer = app.test_client().get("/items/3", buffered=True)
+
+    assert only(tracer).family == "GET /items/<int:n>"
+    assert texts(only(tracer)) == ["matched", "item 3", "first byte", "done"]
+    assert tracer.find(unquote(answer.headers["X-Trace"])) is only(tracer)
+    seconds = registry.get("http/requestSeconds")
+    assert list(seconds) == ["/items/<int:n>"]  # type: ignore[call-overload]
 
 
 def test_request_that_matched_nothing_does_not_say_so(app: Flask, tracer: Tracer) -> None:

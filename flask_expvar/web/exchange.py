@@ -15,7 +15,7 @@ from ..variables.kinds import Int
 from .bodies import Chunks, CountedInput
 from .recorder import Recorder
 from .requests import RequestTrace
-from .routes import ROUTE_KEY, route_of
+from .routes import NO_ROUTE, ROUTE_KEY, route_of
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -108,12 +108,16 @@ class Exchange:
         self._status = status
         self._headers = headers
         # Now: Flask forgets its request before the body is read.
-        self._route = route_of(self._environ)
+        route = route_of(self._environ)
+        if route is not NO_ROUTE or self._route is None:
+            self._route = route
         return self.write
 
     def _with_id(self, headers: Any, trace: RequestTrace) -> Any:
         try:
-            trace._route = route_of(self._environ)
+            route = route_of(self._environ)
+            if route is not NO_ROUTE or trace._route is None:
+                trace._route = route
             return [*headers, (self._recorder.trace_header, quote(trace.id, safe="!"))]
         except Exception as error:
             self._recorder.lost(self._recorder.totals, error)
@@ -149,6 +153,12 @@ class Exchange:
             self._recorder.exceptions.add(type(error).__name__)
             if self.trace is not None:
                 self.trace.fail(error)
+
+    def match(self, route: Any) -> None:
+        """Note the route that Flask has found, in an environ that may be a copy of this one."""
+        self._route = route
+        if self.trace is not None:
+            self.trace.match(route)
 
     def ignore(self) -> None:
         """Record nothing of this request, here and in the middlewares around."""

@@ -8,7 +8,7 @@ from typing import Any
 from ..traces.trace import current
 from .exchange import Exchange
 from .requests import RequestTrace
-from .routes import route_of
+from .routes import NO_ROUTE, route_of
 
 #: Flask's request, once this module listens to Flask: an import for each would cost 1 µs.
 _request: list[Any] = []
@@ -45,8 +45,8 @@ def _on_started(sender: object, **_: object) -> None:
     try:
         if type(trace) is RequestTrace and trace._before is None and trace._route is None:
             environ = trace._environ
-            if environ is not None:  # mostly so, and 1 µs faster
-                trace.match(route_of(environ))
+            if environ is not None and (route := route_of(environ)) is not NO_ROUTE:
+                trace.match(route)  # mostly so, and 1 µs faster
                 return
         _match(_request[0].environ)
     except Exception:  # a request's rule that is none: the request goes on
@@ -58,8 +58,7 @@ def _match(environ: Any) -> None:
     # and the one around it has matched long ago.
     exchange = Exchange.around(environ)
     while exchange is not None:
-        if exchange.trace is not None:
-            exchange.trace.match(route_of(environ))
+        exchange.match(route_of(environ))
         exchange = exchange.parent
 
 
