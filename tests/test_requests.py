@@ -22,7 +22,7 @@ from flask_expvar.pages.traces_plain import Room, events, summary
 from flask_expvar.traces.family import Family
 from flask_expvar.traces.trace import Trace, current
 from flask_expvar.traces.tracer import Tracer, tracer_of
-from flask_expvar.web.requests import Requests
+from flask_expvar.web.requests import Requests, RequestTrace
 
 
 class Clock:
@@ -386,6 +386,33 @@ def test_exception_that_leaves_an_entered_trace_fails_it(app: Flask, tracer: Tra
     assert (only(tracer).failed, only(tracer).running) == ("LookupError", False)
 
 
+def test_what_a_request_has_begun_and_not_left_ends_with_it_as_the_current_trace(
+    app: Flask, tracer: Tracer
+) -> None:
+    held: list[Any] = []
+
+    def generate() -> Iterator[None]:
+        with trace("never", "left"):
+            yield
+
+    @app.get("/begins")
+    def begins() -> str:
+        held.append(generate())
+        next(held[0])
+        return ""
+
+    @app.get("/next")
+    def following() -> str:
+        found = current_trace()
+        held[0].close()
+        assert current_trace() is found
+        return found.title
+
+    app.test_client().get("/begins", buffered=True)
+    assert not current_trace()
+    assert app.test_client().get("/next", buffered=True).text == "/next"
+
+
 # -- what is left of it ----------------------------------------------------------------------------
 
 
@@ -492,7 +519,8 @@ def test_requests_over_many_routes_keep_as_much_after_20000_as_after_10000(
             gc.collect()
             objects = gc.get_objects()
             kept = sum(
-                isinstance(each, Trace) and each._family.tracer is tracer for each in objects
+                type(each) in (Trace, RequestTrace) and each._family.tracer is tracer
+                for each in objects
             )
             sizes.append((kept, len(objects)))
             del objects

@@ -6,7 +6,7 @@ import asyncio
 import gc
 import threading
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import copy_context
@@ -146,6 +146,23 @@ def test_block_is_the_current_trace_and_the_one_around_comes_back(tracer: Tracer
     with tracer.start("a", "outer") as outer:
         with outer.child("b", "inner") as inner:
             assert current_trace() is inner
+        assert current_trace() is outer
+
+    assert current.get() is None
+
+
+def test_blocks_that_end_in_any_order_come_back_to_the_one_around(tracer: Tracer) -> None:
+    def generate(title: str) -> Generator[None, None, None]:
+        with tracer.start("a", title):
+            yield
+
+    with tracer.start("a", "outer") as outer:
+        first, second, third = (generate(title) for title in ("1", "2", "3"))
+        for each in (first, second, third):
+            next(each)
+        second.close()
+        first.close()
+        third.close()
         assert current_trace() is outer
 
     assert current.get() is None

@@ -203,7 +203,8 @@ class RequestTrace(Trace):
             if len(ended) >= BATCH:
                 requests.settle()
         # as _leave does, without the call
-        if current.get() is self:
+        now = current.get()
+        if now is self or self._within():
             current.set(self._before)
         self._before = self._environ = None
         if self._notes is not None:
@@ -217,7 +218,8 @@ class RequestTrace(Trace):
         self._leave()
 
     def _leave(self) -> None:
-        if current.get() is self:
+        # What was begun inside and never left, such as a generator's, is current no more.
+        if self._within():
             current.set(self._before)
         self._before = self._environ = None
         if self._notes is not None:
