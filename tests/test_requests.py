@@ -632,3 +632,16 @@ def test_each_registry_has_one_trace_of_a_request(
             assert found.failed == ("ZeroDivisionError" if "boom" in family else None)
         assert each.unnamed.running_count == 0
     assert not current_trace()
+
+
+def test_id_in_the_header_opens_the_page_whatever_the_rule_looks_like(
+    app: Flask, registry: Registry
+) -> None:
+    app.register_blueprint(blueprint(registry=registry))
+    app.config["EXPVAR_ACCESS"] = lambda request: True
+    app.add_url_rule("/api_key=<key>/\u202e", view_func=lambda key: "", endpoint="odd")
+    client = app.test_client()
+
+    id = client.get("/api_key=1234/\u202e", buffered=True).headers["X-Trace"]
+
+    assert client.get(f"/debug/traces?trace={id}", buffered=True).status_code == 200

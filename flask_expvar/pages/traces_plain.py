@@ -54,7 +54,7 @@ def _raw_ids(tracer: Tracer, id: str) -> Iterator[str]:
         return
     for each in tracer.families():
         # Who was starting when somebody noted its id has a family since.
-        if family in (public(each.name), STARTING):
+        if family in (each.name, public(each.name), STARTING):
             yield f"{each.name}!{wall}!{number}"
 
 
