@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import Any
 
 
@@ -54,3 +55,28 @@ class CountedInput:
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._stream, name)
         return self._readinto if name == "readinto" else found
+
+
+def detour(body: Any, close: Callable[[], None]) -> Any:
+    """Let *close* be called in place of *body*'s own.
+
+    Returns what closes *body*, None if it lets nothing be changed: the one whose ``close()``
+    now comes to *close* cannot be it.
+    """
+    rest = SimpleNamespace()
+    if hasattr(body, "close"):
+        rest.close = body.close
+    try:
+        body.close = close
+    except (AttributeError, TypeError):
+        return None
+    return rest
+
+
+def promised(headers: Any) -> int:
+    """Return how many bytes the *headers* of a response announce, 0 if they do not say."""
+    try:
+        lengths = [int(v) for name, v in headers if name.lower() == "content-length"]
+        return max(0, *lengths[:1], 0)
+    except (ValueError, TypeError, AttributeError):
+        return 0

@@ -5,14 +5,13 @@ from __future__ import annotations
 import io
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from ..traces.tracer import name
 from ..variables.histogram import Histogram
 from ..variables.kinds import Int
-from .bodies import Chunks, CountedInput
+from .bodies import Chunks, CountedInput, detour, promised
 from .recorder import Recorder
 from .requests import RequestTrace
 from .routes import NO_ROUTE, ROUTE_KEY, route_of
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
 #: Where an application finds the exchange that it is part of.
 KEY = "expvar.request"
 _GONE: dict[str, Any] = {}
+_LISTS = (list, tuple)
 
 
 class Exchange:
@@ -41,25 +41,31 @@ class Exchange:
         "_write", "parent", "trace",
     )  # fmt: skip
 
-    def __init__(
+    _status: str | None
+    _error: BaseException | None
+    _route: Any
+    _body: Any
+    #: The exchange around this one, of another middleware.
+    parent: Exchange | None
+    #: What happens in this request, None if that is not recorded.
+    trace: RequestTrace | None
+
+    def begin(
         self, recorder: Recorder, environ: WSGIEnvironment, start_response: StartResponse
     ) -> None:
-        self._open = False
+        """Begin to count; no ``__init__``, as a class calls one more slowly."""
         self._recorder = recorder
         self._start_response = start_response
         self._environ = environ
-        self._status: str | None = None
-        self._error: BaseException | None = None
-        self._route: Any = None
-        self._body: Any = ()
+        self._status = self._error = self._route = None
         self._sent = self._read = 0
-        get = environ.get
-        method = get("REQUEST_METHOD")
-        self._method = method if type(method) is str else name(method)
-        # The exchange around this one, of another middleware.
+        method = environ.get("REQUEST_METHOD")
+        if type(method) is not str:
+            method = name(method)
+        self._method = method
         self.parent = Exchange.around(environ) if KEY in environ else None
         environ[KEY] = self
-        length = get("CONTENT_LENGTH")
+        length = environ.get("CONTENT_LENGTH")
         if (length and length != "0") or "HTTP_TRANSFER_ENCODING" in environ:
             self._count_input(environ)
         self._waiting = self._open = True
@@ -69,8 +75,7 @@ class Exchange:
         with lock:
             gauge._ints[gauge._at] += 1
         requests = recorder.requests
-        #: What happens in this request, None if that is not recorded.
-        self.trace = None if requests is None else requests.begin(environ, self._method, began)
+        self.trace = None if requests is None else requests.begin(environ, method, began)
 
     def _count_input(self, environ: WSGIEnvironment) -> None:
         stream = environ.get("wsgi.input")
@@ -108,9 +113,12 @@ class Exchange:
         self._status = status
         self._headers = headers
         # Now: Flask forgets its request before the body is read.
-        route = route_of(self._environ)
-        if route is not NO_ROUTE or self._route is None:
-            self._route = route
+        route, trace = self._route, self.trace
+        if route is None and trace is not None:
+            route = trace._route  # mostly found already
+        if route is None or route is NO_ROUTE:
+            route = route_of(self._environ)
+        self._route = route
         return self.write
 
     def _with_id(self, headers: Any, trace: RequestTrace) -> Any:
@@ -188,7 +196,7 @@ class Exchange:
             # The environ holds this body, which may be waiting to be collected.
             trace._environ = None
             trace._route = self._route
-        if isinstance(body, (list, tuple)):
+        if isinstance(body, _LISTS):
             return self._answer_list(body)
         wrapper = self._environ.get("wsgi.file_wrapper")
         if wrapper is not None:
@@ -214,28 +222,15 @@ class Exchange:
 
     def _answer_file(self, body: Any) -> Iterable[bytes]:
         """Keep the server's own file object, which it sends without reading it (sendfile)."""
-        # The body to be closed later is not the one whose close() comes here.
-        rest = SimpleNamespace()
-        if hasattr(body, "close"):
-            rest.close = body.close
-        try:
-            body.close = self.close
-        except (AttributeError, TypeError):
+        rest = detour(body, self.close)
+        if rest is None:
             return self
         self._body = rest
         if self._waiting:
             self._count_first()
-        self._sent += self._promised()
+        if self._method != "HEAD" and self._status is not None:
+            self._sent += promised(self._headers)
         return body  # type: ignore[no-any-return]
-
-    def _promised(self) -> int:
-        if self._method == "HEAD" or self._status is None:
-            return 0
-        try:
-            lengths = [int(v) for name, v in self._headers if name.lower() == "content-length"]
-            return max(0, *lengths[:1], 0)
-        except (ValueError, TypeError, AttributeError):
-            return 0
 
     def break_off(self, error: BaseException) -> None:
         """Note that the application raised *error* instead of giving a body."""
@@ -295,7 +290,7 @@ class Exchange:
                 lock.release()
                 self.finish()
             else:
-                self._recorder.late.append(self)
+                self._recorder.put_off(self)
         except Exception:  # half made, or the interpreter is going down
             return
 

@@ -80,7 +80,7 @@ class ExpvarMiddleware:
         attach: Callable[[], None] | None = None,
     ) -> None:
         self._app = app
-        self._begun = False
+        self._begun = self._ready = False
         self.registry = registry = registries.default_registry if registry is None else registry
         self._attach = attach if attach is not None else partial(join_alone, registry)
         self.clock = clock
@@ -115,22 +115,22 @@ class ExpvarMiddleware:
         tracer = tracer_of(registry)
         self.requests = Requests(tracer, clock) if traces else None
         self.trace_header = trace_header
-        #: Exchanges that the garbage collector found at a moment when they could not count.
-        self.late: deque[Exchange] = deque()
+        self._late: deque[Exchange] = deque()
         signals.watch()
         registry.follow(self)
 
     def moved(self) -> None:
         """Look anew where to note requests: this is a forked child, or shares since now."""
-        self._begun = False
+        self._begun = self._ready = False
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer a request as the application does."""
-        if not self._begun or self.late:
+        if not self._ready:
             self._prepare()
         if KEY in environ and self._is_counted(environ):
             return self._app(environ, start_response)
-        exchange = Exchange(self, environ, start_response)
+        exchange = Exchange()
+        exchange.begin(self, environ, start_response)
         try:
             body = self._app(environ, exchange.start_response)
         except BaseException as error:
@@ -139,6 +139,7 @@ class ExpvarMiddleware:
         return exchange.answer(body)
 
     def _prepare(self) -> None:
+        self._ready = True
         if not self._begun:
             self._begun = True
             signals.watch()
@@ -149,9 +150,9 @@ class ExpvarMiddleware:
             lower_loggers()
             if self.requests is not None:
                 self.requests.notes, self.requests.key = notes_of(self.registry)
-            self._begun = True  # also if joining has moved the registry just now
-        while self.late:
-            self.late.popleft().finish()
+            self._begun = self._ready = True  # also if joining has moved the registry just now
+        while self._late:
+            self._late.popleft().finish()
 
     def _is_counted(self, environ: WSGIEnvironment) -> bool:
         outer = Exchange.around(environ)
@@ -193,6 +194,11 @@ class ExpvarMiddleware:
         except Exception as error:
             self.lost(histograms, error)
             return Histogram()
+
+    def put_off(self, exchange: Exchange) -> None:
+        """Let *exchange* finish before the next request: the garbage collector has found it."""
+        self._late.append(exchange)
+        self._ready = False
 
     def lost(self, var: Var, error: Exception) -> None:
         """Note that something could not be counted in *var*. Never raises."""

@@ -23,7 +23,6 @@ class Recorder(Protocol):
     #: None where requests are not traced.
     requests: Requests | None
     trace_header: str | None
-    late: Any
     exceptions: Map
     totals: Map
     firsts: Map
@@ -44,6 +43,9 @@ class Recorder(Protocol):
 
     def histogram(self, histograms: Map, route: object) -> Histogram:
         """Return the histogram of *route*."""
+
+    def put_off(self, exchange: Any) -> None:
+        """Let *exchange* finish before the next request."""
 
     def lost(self, var: Var, error: Exception) -> None:
         """Note that something could not be counted in *var*."""

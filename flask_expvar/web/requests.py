@@ -124,9 +124,10 @@ class Requests:
 
     def settle(self) -> None:
         """File the traces of all requests that have ended."""
-        while self.ended:
+        ended = self.ended
+        while ended:
             try:
-                trace = self.ended.popleft()
+                trace = ended.popleft()
             except IndexError:  # another thread was quicker
                 return
             trace.settle()
@@ -177,11 +178,12 @@ class RequestTrace(Trace):
 
     def match(self, route: Any) -> None:
         """Note which route the application has found."""
+        requests, notes = self._requests, self._notes
         if route is not NO_ROUTE:
-            self._matched_at = self._requests.clock()
+            self._matched_at = requests.clock()
         self._route = route
-        if self._notes is not None:
-            self._notes.name(self._note, self._requests.place(self._method, route).note)
+        if notes is not None:
+            notes.name(self._note, requests.place(self._method, route).note)
 
     def fail(self, error: BaseException) -> None:
         """Note an exception that the application raised."""
@@ -207,8 +209,12 @@ class RequestTrace(Trace):
         if now is self or self._within():
             current.set(self._before)
         self._before = self._environ = None
-        if self._notes is not None:
-            self._release(self._notes)
+        notes = self._notes
+        if notes is not None:
+            if self._doomed:
+                notes.keep(self._note)
+            else:
+                notes.end(self._note)
 
     def withdraw(self) -> None:
         """Be forgotten: this request is not to be seen."""
@@ -237,9 +243,11 @@ class RequestTrace(Trace):
     def settle(self) -> None:
         """Be kept among those of the route; one whose status is 500 or more has failed."""
         status = self._status
-        if self._error is None and type(status) is str and "500" <= status[:3] <= "599":
+        # The first question is all that most answer.
+        if type(status) is str and status >= "5" and self._error is None and status[:3] <= "599":
             self._error = f"HTTP {status[:3]}"
-        family = self._place.family
+        route = self._route
+        family = self._requests.place(self._method, NO_ROUTE if route is None else route).family
         self._family = family
         family.keep(self, self._done_at)
 

@@ -41,6 +41,7 @@ _HEAD = struct.Struct("@5Q")
 #: The state is written last: an entry counts when it is whole.
 _NOTE = struct.Struct(f"@4Q{LONGEST_TEXT}sQ")
 _TEXT = struct.Struct(f"{LONGEST_TEXT}s")
+_write_note, _write_text = _NOTE.pack_into, _TEXT.pack_into
 _ENDED_AT, _TEXT_AT, _STATE_AT = 3, 32, _WORDS - 1
 _MASK = 2**64 - 1
 #: A process that goes on this long after a kept request has not died of its end, in ns.
@@ -115,16 +116,17 @@ class Flights:
         except IndexError:
             self._words[_AT_MISSED] += 1
             return -1
-        start = index * ENTRY
-        _NOTE.pack_into(
-            self._memory, start, began_ns & _MASK, number & _MASK, registry, 0, text, _FLYING
-        )
+        try:
+            _write_note(self._memory, index * ENTRY, began_ns, number, registry, 0, text, _FLYING)
+        except struct.error:  # no 64-bit numbers
+            began_ns, number = began_ns & _MASK, number & _MASK
+            _write_note(self._memory, index * ENTRY, began_ns, number, registry, 0, text, _FLYING)
         return index
 
     def name(self, index: int, text: bytes) -> None:
         """Replace what is known of the request; what does not fit is cut."""
         if index > 0:
-            _TEXT.pack_into(self._memory, index * ENTRY + _TEXT_AT, text)
+            _write_text(self._memory, index * ENTRY + _TEXT_AT, text)
 
     def end(self, index: int) -> None:
         """Forget the request; ending it twice is fine as long as no other has its place."""
