@@ -620,7 +620,7 @@ def test_flask_is_listened_to_only_once_it_is_there(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(signals, "_request", [])
     monkeypatch.delitem(sys.modules, "flask")
 
-    signals.watch()
+    signals.watch(None, True)
 
     assert "flask" not in sys.modules
     assert signals._request == []

@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import unquote
 
 import pytest
-from flask import Flask, Request, Response, abort, render_template_string
+from flask import Flask, Request, Response, abort, render_template_string, request_started
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from werkzeug.test import Client, EnvironBuilder
@@ -302,6 +302,29 @@ def test_request_that_a_view_makes_to_another_application_is_not_its_own_match(
     app.test_client().get("/outer", buffered=True)
 
     assert texts(only(tracer)) == ["matched", "before", "first byte", "done"]
+
+
+def test_route_is_noted_before_anything_of_the_application_runs() -> None:
+    app = Flask("checked")
+    app.before_request(lambda: current_trace().log("checking"))
+    registry = Registry("checked")
+    app.wsgi_app = ExpvarMiddleware(app.wsgi_app, registry=registry, attach=alone)  # type: ignore[method-assign]
+    app.add_url_rule("/", view_func=lambda: "")
+
+    app.test_client().get("/", buffered=True)
+
+    assert texts(only(tracer_of(registry))) == ["matched", "checking", "first byte", "done"]
+
+
+def test_other_applications_pay_nothing_for_one_of_flask(registry: Registry) -> None:
+    heard = list(request_started.receivers)
+    app = Flask("direct")
+
+    ExpvarMiddleware(app.wsgi_app, registry=registry, attach=alone)
+    ExpvarMiddleware(app.wsgi_app, registry=Registry("other"), attach=alone)
+
+    assert list(request_started.receivers) == heard
+    assert len(app.before_request_funcs[None]) == 1
 
 
 def test_application_that_is_called_late_has_its_route_while_it_runs(

@@ -116,7 +116,7 @@ class ExpvarMiddleware:
         self.requests = Requests(tracer, clock) if traces else None
         self.trace_header = trace_header
         self._late: deque[Exchange] = deque()
-        signals.watch()
+        signals.watch(self._app, self.requests is not None)
         registry.follow(self)
 
     def moved(self) -> None:
@@ -142,7 +142,7 @@ class ExpvarMiddleware:
         self._ready = True
         if not self._begun:
             self._begun = True
-            signals.watch()
+            signals.watch(self._app, self.requests is not None)
             try:
                 self._attach()
             except Exception:

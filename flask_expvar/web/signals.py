@@ -14,7 +14,7 @@ from .routes import NO_ROUTE, route_of
 _request: list[Any] = []
 
 
-def watch() -> None:
+def listen() -> None:
     """Listen to Flask, if the program has imported it and nobody listens yet. Never raises."""
     # Asked for, not imported: an application without Flask has no use for it.
     if _request or "flask" not in sys.modules:
@@ -25,9 +25,29 @@ def watch() -> None:
         return
     _request.append(request)
     signals.got_request_exception.connect(_on_exception)
-    signals.request_started.connect(_on_started)
     signals.before_render_template.connect(_on_render)
     signals.template_rendered.connect(_on_rendered)
+
+
+def watch(app: object, traced: bool) -> None:
+    """Listen, and learn the routes of what *app* answers. Never raises.
+
+    :param traced: whether it is traced; where *app* is Flask's own, counting needs nothing.
+    """
+    listen()
+    if not _request:
+        return
+    from flask import Flask, signals
+
+    flask = getattr(app, "__self__", None)
+    if not (isinstance(flask, Flask) and getattr(app, "__func__", None) is Flask.wsgi_app):
+        signals.request_started.connect(_on_started)
+    elif traced:
+        # A receiver of the signal would cost each request 3 µs more, and other applications too.
+        # The first: what comes before may wait for ever, and the route is noted for that case.
+        first = flask.before_request_funcs.setdefault(None, [])
+        if _on_request not in first:
+            first.insert(0, _on_request)
 
 
 def _on_exception(sender: object, exception: BaseException, **_: object) -> None:
@@ -41,6 +61,10 @@ def _on_exception(sender: object, exception: BaseException, **_: object) -> None
 
 
 def _on_started(sender: object, **_: object) -> None:
+    _on_request()
+
+
+def _on_request() -> None:
     trace = current.get()
     try:
         if type(trace) is RequestTrace and trace._before is None and trace._route is None:

@@ -23,7 +23,7 @@ from ..variables.registry import Registry, default_registry
 from .access import DENIED, Gate, Level, startup_warnings
 from .files import render, static_files, version
 from .joining import join
-from .signals import watch
+from .signals import listen
 
 _log = logging.getLogger("flask_expvar")
 
@@ -88,7 +88,7 @@ class Mount:
         ):
             if value:
                 _log.warning("%s is set, but does nothing in version %s", name, version())
-        watch()
+        listen()
         if (state.url_prefix or "").strip("/"):
             _route(state, "", "slash", self._guarded(_add_slash))
         for page in self._pages.values():
