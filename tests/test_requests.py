@@ -484,7 +484,7 @@ def test_method_that_is_none_is_not_kept(app: Flask, tracer: Tracer) -> None:
     (requests,) = tracer.sources
     assert isinstance(requests, Requests)
     tracer.settle()
-    assert [method for method, _ in requests._places] == ["unknown"]
+    assert [method for method, _ in requests.places] == ["unknown"]
     assert "SCANNED" not in repr([reachable(found) for found in requests.running.values()])
 
 

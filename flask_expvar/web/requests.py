@@ -75,7 +75,8 @@ class Requests:
         self.notes: Notes | None = None
         self.running: dict[int, RequestTrace] = {}
         self.ended: deque[RequestTrace] = deque()
-        self._places: dict[tuple[str, Any], Place] = {}
+        #: What :meth:`place` has returned: one call less for whoever looks here first.
+        self.places: dict[tuple[str, Any], Place] = {}
         tracer.sources.append(self)
 
     def begin(self, environ: WSGIEnvironment, method: str, began: float) -> RequestTrace:
@@ -110,7 +111,7 @@ class Requests:
     def place(self, method: str, route: Any) -> Place:
         """Return where requests of *method* and *route* are filed. Never raises."""
         try:
-            found = self._places.get((method, route))
+            found = self.places.get((method, route))
             if found is not None:
                 return found
         except Exception:  # an application may call its route anything
@@ -118,8 +119,8 @@ class Requests:
         title = name(route)
         filed = f"{method} {title}"
         found = Place(self.tracer.family(filed), title, filed.encode("utf-8", "replace"))
-        if len(self._places) < MOST_PLACES:
-            self._places[method, route] = found
+        if len(self.places) < MOST_PLACES:
+            self.places[method, route] = found
         return found
 
     def settle(self) -> None:
@@ -183,7 +184,11 @@ class RequestTrace(Trace):
             self._matched_at = requests.clock()
         self._route = route
         if notes is not None:
-            notes.name(self._note, requests.place(self._method, route).note)
+            try:
+                place = requests.places[self._method, route]
+            except Exception:  # a new one, or no text
+                place = requests.place(self._method, route)
+            notes.name(self._note, place.note)
 
     def fail(self, error: BaseException) -> None:
         """Note an exception that the application raised."""
@@ -246,9 +251,11 @@ class RequestTrace(Trace):
         # The first question is all that most answer.
         if type(status) is str and status >= "5" and self._error is None and status[:3] <= "599":
             self._error = f"HTTP {status[:3]}"
-        route = self._route
-        family = self._requests.place(self._method, NO_ROUTE if route is None else route).family
-        self._family = family
+        try:
+            place = self._requests.places[self._method, self._route]
+        except Exception:  # a new one, or no text
+            place = self._place
+        self._family = family = place.family
         family.keep(self, self._done_at)
 
     def finish(self) -> None:

@@ -131,9 +131,9 @@ class Flights:
     def end(self, index: int) -> None:
         """Forget the request; ending it twice is fine as long as no other has its place."""
         if index > 0:
-            at = index * _WORDS + _STATE_AT
-            if self._words[at] == _FLYING:
-                self._words[at] = _FREE
+            words, at = self._words, index * _WORDS + _STATE_AT
+            if words[at] == _FLYING:
+                words[at] = _FREE
                 self._free.append(index)
 
     def keep(self, index: int) -> None:
