@@ -17,6 +17,7 @@ import pytest
 from flask import Flask, Response, abort, request
 from werkzeug.test import EnvironBuilder, run_wsgi_app
 
+from flask_expvar.variables.kinds import Float, Int
 from flask_expvar.variables.registry import DROPPED, Registry, default_registry
 from flask_expvar.variables.store import LocalStore
 from flask_expvar.web import signals
@@ -272,13 +273,29 @@ def test_response_that_never_started_is_counted_as_such(wrap: Wrap, registry: Re
 
 def test_deleted_key_begins_anew(wrap: Wrap, registry: Registry) -> None:
     app = wrap(answering([b"x"]))
-    serve(app)
+    for _ in range(3):  # by the third all that it counts in is remembered
+        serve(app)
     registry.get("http/responseCodeCount").delete("200")  # type: ignore[union-attr]
     registry.get("http/requestSeconds").delete("(no route)")  # type: ignore[union-attr]
     serve(app)
 
     assert shown(registry, "responseCodeCount") == {"200": 1}
     assert shown(registry, "requestSeconds")["(no route)"]["count"] == 1
+
+
+def test_key_that_is_another_variable_now_is_counted_there(wrap: Wrap, registry: Registry) -> None:
+    app = wrap(answering([b"x"]))
+    for _ in range(3):
+        serve(app)
+    codes: Any = registry.get("http/responseCodeCount")
+    codes.set("200", Int())
+    serve(app)
+    codes.set("200", Float())
+    serve(app)
+
+    assert shown(registry, "responseCodeCount") == {"200": 0.0}
+    assert registry.snapshot()["expvar/dropped"] == 1
+    assert shown(registry, "requestCount") == {"GET": 5}
 
 
 # -- time and the body ---------------------------------------------------------------------------

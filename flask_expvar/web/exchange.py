@@ -45,7 +45,7 @@ class Exchange(Tally):
         self._recorder = recorder
         self._start_response = start_response
         self._environ = environ
-        self._status = self._error = self._route = None
+        self._status = self._error = self._route = self._total = None
         self._sent = self._read = 0
         method = environ.get("REQUEST_METHOD")
         if type(method) is not str:

@@ -7,7 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..traces.logs import lower_loggers
 from ..traces.tracer import tracer_of
@@ -19,7 +19,7 @@ from ..variables.registry import Registry
 from . import signals
 from .exchange import KEY, Exchange
 from .joining import join_alone, notes_of
-from .recorder import Lookup
+from .recorder import Found
 from .requests import Requests
 from .routes import METHODS
 
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 #: How much of an unknown method is shown: a scanner's may be as long as a page.
 LONGEST_METHOD = 6
 MOST_METHODS = 100
+#: So many ways to count a request are remembered.
+MOST_KNOWN = 5000
 #: The code of a response whose status does not begin with three digits, and of one without.
 ODD_STATUS, NO_STATUS = "(odd)", "(none)"
 
@@ -108,10 +110,7 @@ class ExpvarMiddleware:
             f"{prefix}/requestBytes", "bytes that were read of request bodies"
         )
         self.sent = registry.new_int(f"{prefix}/responseBytes", "bytes of response bodies")
-        self.known_method: Lookup = self.methods._vars.get
-        self.known_code: Lookup = self.codes._vars.get
-        self.known_first: Lookup = self.firsts._vars.get
-        self.known_total: Lookup = self.totals._vars.get
+        self.known: dict[Any, Found] = {}
         tracer = tracer_of(registry)
         self.requests = Requests(tracer, clock) if traces else None
         self.trace_header = trace_header
@@ -163,6 +162,20 @@ class ExpvarMiddleware:
         return False
 
     # What an exchange calls when a key is new, or not there to stay
+
+    def find(self, method: Any, status: Any, route: Any) -> Found:
+        """Return where a request is counted; remembered if nothing had to be renamed."""
+        found = self.method(method), self.code(status), self.histogram(self.firsts, route)
+        try:
+            total = self.totals.own(route)
+            if type(total) is not Histogram:
+                return (*found, None)
+            keys = zip((self.methods, self.codes, self.firsts), (method, status[:3], route))
+            if [each.own(key) for each, key in keys] == [*found] and len(self.known) < MOST_KNOWN:
+                self.known[method, status, route] = (*found, total)
+            return (*found, total)
+        except Exception:  # what is no text, or cannot be hashed
+            return (*found, None)
 
     def method(self, method: object) -> Int:
         """Return the counter of a request method."""

@@ -11,8 +11,8 @@ from ..variables.maps import Map
 from ..variables.registry import Registry
 from .requests import Requests
 
-#: Gives the variable under a key, None if there is none; anything may be asked for.
-Lookup: TypeAlias = Callable[[Any], "Var | None"]
+#: The counters of method and code, the histograms of the first byte and, if it is there, the end.
+Found: TypeAlias = "tuple[Int, Int, Histogram, Histogram | None]"
 
 
 class Recorder(Protocol):
@@ -29,17 +29,11 @@ class Recorder(Protocol):
     in_flight: Int
     received: Int
     sent: Int
-    # Look-ups of what is there already, in C: None for a key that is new.
-    known_method: Lookup
-    known_code: Lookup
-    known_first: Lookup
-    known_total: Lookup
+    #: What :meth:`find` has found, by what it was given.
+    known: dict[Any, Found]
 
-    def method(self, method: object) -> Int:
-        """Return the counter of a request method."""
-
-    def code(self, status: object) -> Int:
-        """Return the counter of a status as an application gave it."""
+    def find(self, method: object, status: object, route: object) -> Found:
+        """Return where a request is counted."""
 
     def histogram(self, histograms: Map, route: object) -> Histogram:
         """Return the histogram of *route*."""

@@ -6,7 +6,6 @@ from bisect import bisect_left
 from typing import Any
 
 from ..variables.histogram import Histogram
-from ..variables.kinds import Int
 from .recorder import Recorder
 from .requests import RequestTrace
 from .routes import ROUTE_KEY, route_of
@@ -25,7 +24,7 @@ class Tally:
 
     __slots__ = (
         "_began", "_environ", "_error", "_lock", "_method", "_open", "_read", "_recorder",
-        "_route", "_sent", "_status", "_waiting", "trace",
+        "_route", "_sent", "_status", "_total", "_waiting", "trace",
     )  # fmt: skip
 
     _recorder: Recorder
@@ -40,6 +39,7 @@ class Tally:
     _waiting: bool
     _open: bool
     _sent: int
+    _total: Histogram | None
     _read: int
     #: What happens in this request, None if that is not recorded.
     trace: RequestTrace | None
@@ -55,15 +55,13 @@ class Tally:
             route = self._environ.get(ROUTE_KEY) or self._route or route_of(self._environ)
             self._route = route
             try:
-                method = recorder.known_method(self._method)
-                code = recorder.known_code(self._status[:3])  # type: ignore[index]  # caught
-                first = recorder.known_first(route)
-            except Exception:  # no text, or no key
-                method = code = first = None
-            if not (type(method) is Int and type(code) is Int and type(first) is Histogram):
-                method = recorder.method(self._method)
-                code = recorder.code(self._status)
-                first = recorder.histogram(recorder.firsts, route)
+                method, code, first, total = recorder.known[self._method, self._status, route]
+                # One that was deleted has no home any more.
+                if not (method._home is code._home is first._home is recorder.registry):
+                    raise LookupError
+            except Exception:  # new, deleted, or no text
+                method, code, first, total = recorder.find(self._method, self._status, route)
+            self._total = total
             bucket = bisect_left(first._bounds, seconds)
             with recorder.registry.lock:
                 method._ints[method._at] += 1
@@ -88,11 +86,8 @@ class Tally:
         try:
             now = recorder.clock()
             seconds = now - self._began
-            try:
-                total = recorder.known_total(route)
-            except Exception:
-                total = None
-            if type(total) is not Histogram:
+            total = self._total
+            if total is None or total._home is None:
                 total = recorder.histogram(recorder.totals, route)
             bucket = bisect_left(total._bounds, seconds)
             gauge, received, sent = recorder.in_flight, recorder.received, recorder.sent
