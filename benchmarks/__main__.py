@@ -42,10 +42,10 @@ def main() -> None:
     print(versions(), end="\n\n", flush=True)
     rows: list[Row] = []
     for comparison in (
-        lambda: comparisons.counting(10 if quick else 60),
-        lambda: comparisons.tracing(10 if quick else 60, 100_000 if quick else 1_000_000),
-        lambda: comparisons.requesting(10 if quick else 60),
-        lambda: comparisons.reading(5 if quick else 25, restarts),
+        lambda: comparisons.counting(10 if quick else 40),
+        lambda: comparisons.tracing(10 if quick else 40, 100_000 if quick else 1_000_000),
+        lambda: comparisons.requesting(10 if quick else 40),
+        lambda: comparisons.reading(5 if quick else 15, restarts),
     ):
         try:
             rows += comparison()
