@@ -12,7 +12,7 @@ from werkzeug.test import create_environ
 
 from .contest import Samples, repeated, serve, timed
 
-TIMES = 400
+TIMES = 200
 
 
 def plain() -> Flask:
