@@ -13,6 +13,7 @@ from ..variables.registry import Registry
 from .events import Events
 from .moments import duration
 from .page import Page, Query, Scene
+from .threads import Threads
 from .traces import Traces
 from .vars import JSON, Vars, builtins, rows
 from .vars_table import plain, quantile, seconds, visible
@@ -160,4 +161,5 @@ def size(count: float) -> str:
 def all_pages() -> dict[str, Page]:
     """Return every page by name, the overview under the empty one."""
     pages: dict[str, Page] = {"vars": Vars(), "traces": Traces(), "events": Events()}
+    pages["threads"] = Threads()
     return {"": Overview(pages), **pages}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 from collections import deque
 from collections.abc import Callable
 from contextvars import ContextVar
@@ -84,6 +85,8 @@ class Requests:
         trace = RequestTrace()
         trace._requests = self
         trace._environ = environ
+        # Asked each time by the module: gevent puts a function there that knows greenlets.
+        trace._ident = _thread.get_ident()
         # A scanner's may be long, and each another.
         trace._method = method = _KNOWN.get(method, UNKNOWN)
         tracer = self.tracer
@@ -147,13 +150,14 @@ class RequestTrace(Trace):
     """
 
     __slots__ = (
-        "_caller", "_done_at", "_doomed", "_environ", "_first_at", "_matched_at", "_method",
-        "_note", "_notes", "_received", "_requests", "_route", "_said", "_sent", "_status",
-        "_title",
+        "_caller", "_done_at", "_doomed", "_environ", "_first_at", "_ident", "_matched_at",
+        "_method", "_note", "_notes", "_received", "_requests", "_route", "_said", "_sent",
+        "_status", "_title",
     )  # fmt: skip
 
     _requests: Requests
     _environ: WSGIEnvironment | None
+    _ident: int
     _method: str
     _route: Any
     _notes: Notes | None
@@ -278,6 +282,11 @@ class RequestTrace(Trace):
         current.set(before)
         if error is not None:
             self.error(error)
+
+    @property
+    def ident(self) -> int:
+        """The identifier of the thread or greenlet in which the request began."""
+        return self._ident
 
     @property
     def _place(self) -> Place:

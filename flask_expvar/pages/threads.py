@@ -1,0 +1,68 @@
+"""``/debug/threads``: what every thread of every worker is doing."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+from ..variables.reading import Part
+from ..variables.registry import Registry
+from .page import Query, Scene, scene
+from .threads_plain import merge, tell
+from .threads_question import Question, question
+from .threads_table import html
+from .threads_text import text
+from .vars import JSON
+
+PLAIN = "text/plain; charset=utf-8"
+
+
+class Threads:
+    """The page of threads."""
+
+    name = "threads"
+    title = "Threads"
+    about = "What every thread is doing: equal stacks together, with the request that each serves"
+
+    def wants(self, scene: Scene, part: Part) -> bool:
+        """Ask every worker.
+
+        :raises ParameterError: before anybody is asked, if a parameter is not allowed.
+        """
+        question(scene.query)
+        return True
+
+    def collect(self, registry: Registry, query: Query) -> Any:
+        """Return what runs in this process."""
+        question(query)
+        return tell(registry)
+
+    def machine(self, scene: Scene, twin: bool) -> tuple[str, str]:
+        """Return all threads as text in the manner of Go's, or as JSON."""
+        asked = question(scene.query)
+        data = self._look(scene, asked)
+        if not twin:
+            return text(data, asked), PLAIN
+        return json.dumps(data, allow_nan=False, sort_keys=True) + "\n", JSON
+
+    def html(self, scene: Scene) -> dict[str, Any]:
+        """Return the data of the template."""
+        asked = question(scene.query)
+        return html(self._look(scene, asked), asked)
+
+    def _look(self, first: Scene, asked: Question) -> dict[str, Any]:
+        """Return what all workers told, of a second look if that is asked for."""
+        last, before = first, None
+        # Whoever did not answer once has already taken the time.
+        if asked.seconds and not first.missing:
+            time.sleep(asked.seconds)
+            last = scene(self, first.registry, first.query.given, sensitive=first.sensitive)
+            before = first.answers
+        return {
+            **merge(last.answers, before),
+            "seconds": asked.seconds if before is not None else 0.0,
+            "workers": [part.pid for part in last.workers],
+            "missing": last.missing,
+            "stuck": [],
+        }

@@ -1,0 +1,216 @@
+"""Threads as plain data: what one worker tells, and what all of them told."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import Any
+
+from ..stacks.threads import GREENLET, TASK, THREAD, Native, Seen, short_turns, threads
+from ..stacks.walking import DEEPEST, Place, Stack
+from ..traces.tracer import Tracer, tracer_of
+from ..variables.registry import Registry
+from .moments import micro
+from .texts import clean, cost, fit
+from .traces_plain import outline
+
+#: Groups of a page, and those that one worker tells of.
+MOST_GROUPS, TOLD_GROUPS = 100, 300
+#: Threads that one worker tells of one by one.
+MOST_MEMBERS = 500
+#: Places of a stack that are told.
+PLACES = 60
+#: Bytes of the stacks of one worker, and of all that is on a page.
+MOST_BYTES, PAGE_BYTES = 400_000, 1_200_000
+KINDS = (THREAD, GREENLET, TASK)
+
+
+# -- one worker ----------------------------------------------------------------------------------
+
+
+def tell(registry: Registry) -> dict[str, Any]:
+    """Return what runs in this process, as :func:`merge` wants it."""
+    seen, natives = threads()
+    with short_turns():
+        return _told(seen, natives, requests_by_ident(tracer_of(registry)))
+
+
+def requests_by_ident(tracer: Tracer) -> dict[int, Any]:
+    """Return the running requests by the thread or greenlet that serves them."""
+    found: dict[int, Any] = {}
+    for source in tracer.sources:
+        for trace in list(source.running.values()):
+            # The newest one: a body that its server has never closed runs for ever.
+            found[getattr(trace, "ident", 0)] = trace
+    return found
+
+
+def _told(seen: list[Seen], natives: list[Native], requests: dict[int, Any]) -> dict[str, Any]:
+    members: dict[tuple[str, Stack], list[Seen]] = {}
+    for one in seen:
+        members.setdefault((one.kind, one.stack), []).append(one)
+    largest = sorted(members.items(), key=lambda item: -len(item[1]))
+    groups, room, rest = [], MOST_BYTES, MOST_MEMBERS
+    for (kind, stack), each in largest[:TOLD_GROUPS]:
+        group = _group(kind, stack, each[:rest], len(each), requests)
+        room -= _bytes(group["stack"])
+        if room < 0:
+            break
+        rest -= len(group["members"])
+        groups.append(group)
+    return {
+        "total": {kind: sum(one.kind == kind for one in seen) for kind in KINDS},
+        "of": len(members),
+        "groups": groups,
+        "natives": [[fit(clean(each.name, 64), 128), each.count, micro(each.cpu)]
+                    for each in natives[:20]],
+    }  # fmt: skip
+
+
+def _group(
+    kind: str, stack: Stack, told: list[Seen], count: int, requests: dict[int, Any]
+) -> dict[str, Any]:
+    places = [_place(place) for place in stack[:PLACES]]
+    text = repr((kind, places, len(stack)))
+    return {
+        "key": hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=6).hexdigest(),
+        "kind": kind,
+        "count": count,
+        "stack": places,
+        "places": len(stack),
+        "whole": len(stack) < DEEPEST,
+        "members": [_member(one, requests) for one in told],
+    }
+
+
+def _member(one: Seen, requests: dict[int, Any]) -> dict[str, Any]:
+    # A thread in which greenlets take turns serves none of their requests itself.
+    trace = requests.get(one.ident)
+    told = outline(trace) if trace is not None else None
+    return {
+        "ident": one.ident,
+        "name": fit(clean(one.name, 128), 256),
+        "native": one.native_id,
+        "daemon": one.daemon,
+        "cpu": None if one.cpu is None else micro(one.cpu),
+        "state": one.state,
+        "on": one.on,
+        "letter": one.letter,
+        "current": one.current,
+        "request": told and {key: told[key] for key in ("id", "family", "title", "seconds")},
+    }
+
+
+@lru_cache(maxsize=8192)
+def _place(place: Place) -> list[Any]:
+    return [
+        fit(clean(short_path(place.file), 512), 512),
+        place.line,
+        fit(clean(place.function, 256), 256),
+    ]
+
+
+@lru_cache(maxsize=4096)
+def short_path(file: str) -> str:
+    """Return the path of a source as an import would have it, without where that is."""
+    homes = [home for home in map(os.path.abspath, filter(None, sys.path)) if file.startswith(home)]
+    home = max(homes, key=len, default="")
+    if home and file[len(home) : len(home) + 1] in ("/", os.sep):
+        return file[len(home) + 1 :]
+    return "/".join(file.replace("\\", "/").rsplit("/", 2)[-2:]) if os.path.isabs(file) else file
+
+
+def _bytes(stack: list[list[Any]]) -> int:
+    return sum(cost(file) + cost(function) + 40 for file, _, function in stack)
+
+
+# -- all workers ---------------------------------------------------------------------------------
+
+
+def merge(answers: dict[int, Any], before: dict[int, Any] | None = None) -> dict[str, Any]:
+    """Return the groups of all workers, largest first.
+
+    :param before: what the workers had told at the look before, to see what has not moved.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for pid in sorted(answers):
+        still = _Before(before.get(pid)) if before is not None else None
+        for group in answers[pid]["groups"]:
+            members = [
+                {**each, "worker": pid, **(still.compare(group, each) if still else _ALONE)}
+                for each in group["members"]
+            ]
+            known = found.get(group["key"])
+            if known is None:
+                found[group["key"]] = {**group, "members": members}
+            else:
+                known["count"] += group["count"]
+                known["members"] += members
+    every = sorted(found.values(), key=lambda group: (-group["count"], group["stack"]))
+    shown = _that_fit(every)
+    return {
+        "total": {kind: sum(each["total"][kind] for each in answers.values()) for kind in KINDS},
+        "groups": shown,
+        "showing": len(shown),
+        # Of those that no worker tells of it is not known how many are alike.
+        "of": len(every) + sum(each["of"] - len(each["groups"]) for each in answers.values()),
+        "natives": _natives(answers.values()),
+    }
+
+
+_ALONE: dict[str, Any] = {"still": None, "busy": None}
+
+
+class _Before:
+    """What one worker told at the look before."""
+
+    def __init__(self, answer: Any) -> None:
+        groups = answer["groups"] if answer is not None else []
+        self._known = {
+            _identity(group, each): (group["key"], each["cpu"])
+            for group in groups
+            for each in group["members"]
+        }
+
+    def compare(self, group: dict[str, Any], member: dict[str, Any]) -> dict[str, Any]:
+        """Return whether a thread is where it was, and what CPU time it took since then."""
+        known = self._known.get(_identity(group, member))
+        if known is None:
+            return {"still": False, "busy": None}
+        key, cpu = known
+        busy = None if cpu is None or member["cpu"] is None else micro(member["cpu"] - cpu)
+        return {"still": key == group["key"], "busy": busy}
+
+
+def _identity(group: dict[str, Any], member: dict[str, Any]) -> tuple[str, int, str]:
+    return group["kind"], member["ident"], member["name"]
+
+
+def _that_fit(groups: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    room, shown = PAGE_BYTES, []
+    for group in groups[:MOST_GROUPS]:
+        room -= _bytes(group["stack"]) + 300
+        if room < 0:
+            break
+        fitting = []
+        for each in group["members"]:
+            room -= 900 + cost(each["name"])
+            if room < 0:
+                break
+            fitting.append(each)
+        group["members"] = fitting
+        shown.append(group)
+    return shown
+
+
+def _natives(answers: Iterable[Any]) -> list[dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = {}
+    for answer in answers:
+        for name, count, cpu in answer["natives"]:
+            known = found.setdefault(name, {"name": name, "count": 0, "cpu": 0.0})
+            known["count"] += count
+            known["cpu"] = micro(known["cpu"] + cpu)
+    return list(found.values())

@@ -1,0 +1,169 @@
+"""Threads: one look at those of this process."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from .._native import allocate_lock, original
+from . import kernel
+from .kernel import Call
+from .waiting import RUNNING, doing
+from .walking import Raw, Stack, current_stacks, named
+
+THREAD, GREENLET, TASK = "thread", "greenlet", "task"
+#: How long the interpreter is kept at a time while the rest is looked up, in seconds.
+TURN = 0.0005
+#: Of so many threads the kernel is asked: 20 µs each.
+MOST_ASKED = 2000
+
+
+@dataclass
+class Seen:
+    """One thread, greenlet or task at one moment.
+
+    :param ident: what Python knows it by; 0 for a task.
+    :param native_id: what the kernel knows it by, None if that is not to be had.
+    :param cpu: its CPU time in seconds, None if that is not to be had.
+    :param state: ``running`` or ``waiting``, empty if unknown; *on* says for what.
+    :param letter: the kernel's state letter.
+    :param current: whether it is the one that looks.
+    """
+
+    kind: str
+    ident: int
+    name: str
+    stack: Stack
+    native_id: int | None = None
+    daemon: bool | None = None
+    cpu: float | None = None
+    state: str = ""
+    on: str = ""
+    letter: str = ""
+    call: Call | None = None
+    current: bool = False
+
+
+@dataclass
+class Native:
+    """Threads of the system that run no Python code and have one name."""
+
+    name: str
+    count: int = 0
+    cpu: float = 0.0
+
+
+_turns = 0
+_before = 0.0
+_lock = allocate_lock()
+
+
+@contextmanager
+def short_turns() -> Iterator[None]:
+    """Let the other threads of this process run after :data:`TURN` rather than after 5 ms."""
+    global _turns, _before
+    with _lock:
+        _turns += 1
+        if _turns == 1:
+            _before = sys.getswitchinterval()
+            sys.setswitchinterval(min(_before, TURN))
+    try:
+        yield
+    finally:
+        with _lock:
+            _turns -= 1
+            # Somebody else may have set it meanwhile.
+            if _turns == 0 and abs(sys.getswitchinterval() - TURN) < 1e-6:
+                sys.setswitchinterval(_before)
+
+
+def main_ident() -> int:
+    """Return what :func:`sys._current_frames` knows the main thread by, also under gevent."""
+    hub = sys.modules.get("gevent.hub")
+    found = getattr(hub, "MAIN_THREAD_IDENT", None)
+    return found if isinstance(found, int) else threading.main_thread().ident or 0
+
+
+def threads() -> tuple[list[Seen], list[Native]]:
+    """Return the threads that run Python code, in the order in which they began, and the others.
+
+    All stacks are taken at once first; for everything else the interpreter is given away often.
+    """
+    stacks = current_stacks()
+    with short_turns():
+        return _told(stacks)
+
+
+def _told(stacks: dict[int, Raw]) -> tuple[list[Seen], list[Native]]:
+    current, main = original("_thread", "get_ident")(), main_ident()
+    known = _known()
+    tasks = set(kernel.task_ids())
+    seen = []
+    order = {ident: place for place, ident in enumerate(known)}
+    for ident in sorted(stacks, key=lambda each: (each != main, order.get(each, len(order)))):
+        one = Seen(THREAD, ident, f"Thread-{ident:#x}", named(stacks[ident]))
+        one.current = ident == current
+        _identify(one, known.get(ident), ident == main, tasks)
+        seen.append(one)
+    _ask_kernel(seen)
+    return seen, _natives(seen, tasks)
+
+
+@dataclass
+class _Known:
+    name: str
+    native_id: int | None
+    daemon: bool
+
+
+def _known() -> dict[int, _Known]:
+    # A copy: threading.enumerate() waits for a lock, under gevent for a greenlet's.
+    active = dict(threading._active)  # type: ignore[attr-defined]
+    return {
+        ident: _Known(str(thread.name), thread.native_id, thread.daemon)
+        for ident, thread in active.items()
+    }
+
+
+def _identify(one: Seen, known: _Known | None, main: bool, tasks: set[int]) -> None:
+    if known is not None:
+        one.name, one.native_id, one.daemon = known.name, known.native_id, known.daemon
+    if main:
+        one.name = known.name if known is not None else "MainThread"
+        one.daemon = False
+        # After a fork its own is that of the thread that has forked (cpython#132542).
+        one.native_id = os.getpid() if kernel.LINUX else one.native_id
+    elif one.current:
+        one.native_id = original("_thread", "get_native_id")()
+    if tasks and one.native_id not in tasks:
+        one.native_id = None
+
+
+def _ask_kernel(seen: list[Seen]) -> None:
+    asked = [one for one in seen if one.native_id is not None][:MOST_ASKED]
+    cpu = kernel.cpu_seconds([one.native_id for one in asked if one.native_id is not None])
+    for one in asked:
+        assert one.native_id is not None
+        one.cpu = cpu.get(one.native_id)
+        one.letter = kernel.state(one.native_id)
+        one.call = None if one.current else kernel.system_call(one.native_id)
+    for one in seen:
+        one.state, one.on = (RUNNING, "") if one.current else doing(one.stack, one.call)
+
+
+def _natives(seen: list[Seen], tasks: set[int]) -> list[Native]:
+    """Return what is left of *tasks*; it may hold Python threads that threading does not know."""
+    ours = {one.native_id for one in seen if one.native_id is not None}
+    others = sorted(tasks - ours)[:MOST_ASKED]
+    cpu = kernel.cpu_seconds(others)
+    found: dict[str, Native] = {}
+    for tid in others:
+        name = kernel.command(tid)
+        native = found.setdefault(name, Native(name))
+        native.count += 1
+        native.cpu += cpu.get(tid, 0.0)
+    return sorted(found.values(), key=lambda native: (-native.count, native.name))
