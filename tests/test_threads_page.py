@@ -348,6 +348,11 @@ app.register_blueprint(expvar.blueprint())
 app.wsgi_app = expvar.ExpvarMiddleware(app.wsgi_app)
 
 
+@app.get("/pid")
+def pid():
+    return str(os.getpid())
+
+
 @app.get("/sleep")
 def sleep():
     print("sleeps in", os.getpid())
@@ -403,3 +408,35 @@ def test_every_worker_tells_of_its_threads_and_requests(
     (group,) = [group for group in data["groups"] if one in group["members"]]
     assert group["stack"][0][2] == "sleep"
     assert "request='GET /sleep'" in plain
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_worker_whose_interpreter_is_held_shows_its_stack(
+    gunicorn: Callable[..., Gunicorn], kind: str
+) -> None:
+    server = together(gunicorn(APP, "-w", "2", "--timeout", "100", *KINDS[kind]))
+    # In each worker: it prepares at its first request.
+    server.wait_until(lambda: len({server.get("/pid").text for _ in range(9)}) == 2, what="two")
+    with server.connect() as busy:
+        busy.sendall(b"GET /hold HTTP/1.1\r\nHost: tiny\r\n\r\n")
+        pid = int(server.wait_for_log(r"holds in (\d+)$")[1])
+        began = time.monotonic()
+        data = server.get("/debug/threads.json", headers=OPEN).json()
+        took = time.monotonic() - began
+        shown = server.get("/debug/threads", headers=HTML).text
+        plain = server.get("/debug/threads", headers=OPEN).text
+        workers = server.worker_pids()
+        server.kill_worker(pid)
+
+    assert data["missing"] == [pid]
+    assert {each["worker"] for each in everyone(data)} == set(workers) - {pid}
+    (stopped,) = data["stuck"]
+    assert stopped["pid"] == pid
+    assert "main thread only" in stopped["note"]
+    assert stopped["stack"].startswith("Stack (most recent call first):\n")
+    where = "hold_the_gil" if kind != "gthread" else "wait_for_and_dispatch_events"
+    for out in (stopped["stack"], shown, plain):
+        assert where in out
+    assert f"worker {pid} does not answer" in plain
+    assert pid in workers
+    assert took < 3

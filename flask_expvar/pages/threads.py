@@ -8,13 +8,17 @@ from typing import Any
 
 from ..variables.reading import Part
 from ..variables.registry import Registry
+from ..workers.membership import membership
 from .page import Query, Scene, scene
+from .texts import clean
 from .threads_plain import merge, tell
 from .threads_question import Question, question
 from .threads_table import html
 from .threads_text import text
 from .vars import JSON
 
+#: Of the stack of one worker that does not answer, in characters.
+LONGEST_STACK = 20_000
 PLAIN = "text/plain; charset=utf-8"
 
 
@@ -64,5 +68,14 @@ class Threads:
             "seconds": asked.seconds if before is not None else 0.0,
             "workers": [part.pid for part in last.workers],
             "missing": last.missing,
-            "stuck": [],
+            "stuck": stuck(last),
         }
+
+
+def stuck(scene: Scene) -> list[dict[str, Any]]:
+    """Return what could be learnt of the workers that did not answer."""
+    silent = [part for part in scene.workers if part.pid in scene.missing]
+    return [
+        {"pid": each.pid, "note": each.note, "stack": clean(each.stack, LONGEST_STACK)}
+        for each in membership(scene.registry).stopped(silent)
+    ]

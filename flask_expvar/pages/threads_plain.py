@@ -182,7 +182,8 @@ class _Before:
             return {"still": False, "busy": None}
         key, cpu = known
         busy = None if cpu is None or member["cpu"] is None else micro(member["cpu"] - cpu)
-        return {"still": key == group["key"], "busy": busy}
+        still = key == group["key"] and not member["current"]
+        return {"still": still, "busy": busy}
 
 
 def _identity(group: dict[str, Any], member: dict[str, Any]) -> tuple[str, int, str]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 
 from .._native import allocate_lock
 from .flight import Flights
 from .graves import Graveyard
 from .lastwords import LastWords
 from .shared import SharedStore
+from .standstill import Standstill
 
 _log = logging.getLogger("flask_expvar")
 
@@ -23,6 +25,7 @@ class BlackBox:
         self._store = store
         self._lock = allocate_lock()
         self._last_words: LastWords | None = None
+        self._standstill: Standstill | None = None
         self.graveyard = Graveyard(store.folder, store.exclusive)
         self.graveyard.bury(store.number)
         #: Where this process notes its requests, once it is prepared.
@@ -51,6 +54,13 @@ class BlackBox:
         store, yard = self._store, self.graveyard
         self.flights = Flights(yard.flight_file(store.number), store.pid, store.started_ns)
         self._last_words = LastWords(yard.stack_file(store.number))
+        # Whoever has faulthandler keeps it.
+        if not self._last_words.note:
+            self._standstill = Standstill(self.standstill_file(store.number), store.pid)
+
+    def standstill_file(self, slot: int) -> Path:
+        """Return where the process in *slot* tells its stack when it cannot answer."""
+        return self._store.folder / f"standstill-{slot}"
 
     @property
     def stacks_note(self) -> str:
@@ -63,5 +73,7 @@ class BlackBox:
             self.flights.forget()
         if self._last_words is not None:
             self._last_words.close()
-        self.flights = self._last_words = None
+        if self._standstill is not None:
+            self._standstill.close()
+        self.flights = self._last_words = self._standstill = None
         self.prepared = False

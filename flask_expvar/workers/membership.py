@@ -19,12 +19,13 @@ from ..variables.reading import Part
 from ..variables.registry import Registry
 from ..variables.runtime import runtime
 from ..variables.store import LocalStore
-from . import folder, sockets
+from . import folder, sockets, standstill
 from .blackbox import BlackBox
 from .flight import Flights, key_of
 from .folder import Place
 from .graves import Grave
 from .shared import SharedStore
+from .standstill import Stopped
 
 Answer = Callable[[Any], Any]
 
@@ -197,6 +198,13 @@ class Membership:
         if self.member is None or registry is None or not parts:
             return {}
         return self.member.ask(parts, {**request, "registry": registry.name}, seconds)
+
+    def stopped(self, parts: Sequence[Part]) -> list[Stopped]:
+        """Return the main threads' stacks of the processes of *parts*, which did not answer."""
+        if self.member is None or not parts:
+            return []
+        box = self.member.box
+        return standstill.ask({box.standstill_file(part.slot): part for part in parts})
 
 
 def membership(registry: Registry) -> Membership:
