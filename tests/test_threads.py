@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 import _thread
+import ast
+import asyncio
 import gc
 import os
 import queue
 import select
 import socket
+import subprocess
 import sys
 import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from servers import wait_until
 
-from flask_expvar.stacks import kernel
+from flask_expvar.stacks import kernel, objects
+from flask_expvar.stacks.holders import circles
 from flask_expvar.stacks.kernel import Call
-from flask_expvar.stacks.threads import Seen, short_turns, threads
+from flask_expvar.stacks.seen import Seen
+from flask_expvar.stacks.threads import look, short_turns, threads
 from flask_expvar.stacks.waiting import doing
 from flask_expvar.stacks.walking import DEEPEST, Place
 
@@ -260,3 +266,139 @@ def test_a_forked_child_knows_its_main_thread(parked: Callable[..., Any]) -> Non
     finally:
         os.close(out)
         os.close(into)
+
+
+# -- who has the lock ----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def deadlocked() -> list[str]:
+    """Return the names of three threads, each of which waits for a lock of the next one's."""
+    script = """
+import sys, threading
+from flask_expvar.stacks.threads import look
+locks = [threading.RLock() for _ in range(3)]
+barrier = threading.Barrier(3)
+def take(number):
+    with locks[number]:
+        barrier.wait()
+        with locks[(number + 1) % 3]:
+            pass
+threads = [threading.Thread(target=take, args=(n,), name=f"t{n}", daemon=True) for n in range(3)]
+for each in threads: each.start()
+pause = threading.Event()
+for _ in range(500):
+    found = look()
+    if found.circles: break
+    pause.wait(0.02)
+names = {one.ident: one.name for one in found.seen}
+print([[names[ident] for ident in circle] for circle in found.circles])
+print({one.name: names.get(one.holder) for one in found.seen if one.name.startswith("t")})
+sys.stdout.flush()
+__import__("os")._exit(0)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True,
+                          check=True, timeout=60)  # fmt: skip
+    return done.stdout.splitlines()
+
+
+@on_linux
+def test_a_deadlock_of_reentrant_locks_is_named(deadlocked: list[str]) -> None:
+    circle, holding = map(ast.literal_eval, deadlocked)
+
+    assert len(circle) == 1
+    first = circle[0].index("t0")
+    assert circle[0][first:] + circle[0][:first] == ["t0", "t1", "t2"]
+    assert holding == {"t0": "t1", "t1": "t2", "t2": "t0"}
+
+
+@on_linux
+def test_who_waits_for_a_plain_lock_is_in_no_deadlock(parked: Callable[..., Any]) -> None:
+    one, other = threading.Lock(), threading.Lock()
+    one.acquire()
+    other.acquire()
+    parked(one.acquire, "one", one.release)
+    parked(other.acquire, "other", other.release)
+    settled("one", "a lock")
+    settled("other", "a lock")
+    found = look()
+
+    assert found.circles == []
+    assert {each.holder for each in found.seen} == {0}
+
+
+@on_linux
+def test_who_has_a_reentrant_lock_is_told(parked: Callable[..., Any]) -> None:
+    lock = threading.RLock()
+    with lock:
+        parked(lambda: lock.acquire() and lock.release(), "one", lambda: None)
+        parked(lambda: lock.acquire() and lock.release(), "two", lambda: None)
+        settled("one", "a lock")
+        settled("two", "a lock")
+        found = {each.name: each.holder for each in look().seen}
+
+    assert (found["one"], found["two"]) == (threading.get_ident(), threading.get_ident())
+
+
+@pytest.mark.parametrize(
+    ("holding", "expected"),
+    [
+        ({}, []),
+        ({1: 2}, []),
+        ({1: 2, 2: 1}, [[1, 2]]),
+        ({5: 1, 1: 2, 2: 1}, [[1, 2]]),
+        ({1: 2, 2: 1, 3: 4, 4: 3, 6: 3}, [[1, 2], [3, 4]]),
+    ],
+)
+def test_circles_are_found_once(holding: dict[int, int], expected: list[list[int]]) -> None:
+    assert circles(holding) == expected
+
+
+# -- greenlets and tasks -------------------------------------------------------------------------
+
+
+def test_tasks_are_seen_with_the_places_that_they_await(parked: Callable[..., Any]) -> None:
+    loop, ready = asyncio.new_event_loop(), threading.Event()
+
+    async def inner() -> None:
+        await asyncio.Event().wait()
+
+    async def outer() -> None:
+        await inner()
+
+    async def main() -> None:
+        tasks = [asyncio.create_task(outer(), name=f"task-{number}") for number in range(2)]
+        await asyncio.sleep(0)
+        ready.set()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def stop() -> None:
+        for task in asyncio.all_tasks(loop):
+            if task.get_name().startswith("task-"):
+                loop.call_soon_threadsafe(task.cancel)
+
+    thread = parked(lambda: loop.run_until_complete(main()), "loop", stop)
+    assert ready.wait(10)
+    found = {one.name: one for one in look().seen if one.kind == "task"}
+    stop()
+    thread.join(10)
+    loop.close()
+
+    one = found["task-0"]
+    assert [place.function.rpartition(".")[2] for place in one.stack] == ["wait", "inner", "outer"]
+    assert (one.state, one.on) == ("waiting", "a condition or event (asyncio)")
+    assert one.stack == found["task-1"].stack
+
+
+def test_without_greenlets_none_is_looked_for() -> None:
+    if "greenlet" in sys.modules:
+        pytest.skip("another test has imported greenlet")
+
+    assert not [one for one in look().seen if one.kind == "greenlet"]
+
+
+def test_in_a_large_process_greenlets_are_not_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(objects, "MOST_BLOCKS", 10)
+    monkeypatch.setitem(sys.modules, "greenlet", SimpleNamespace(greenlet=type("greenlet", (), {})))
+
+    assert look().notes == ["Greenlets are not looked for: this process has too many objects."]

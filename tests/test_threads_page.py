@@ -20,14 +20,15 @@ from flask_expvar.pages.threads_plain import (
     MOST_GROUPS,
     MOST_MEMBERS,
     TOLD_GROUPS,
-    _told,
     merge,
     short_path,
+    told_of,
 )
 from flask_expvar.pages.threads_question import Question
 from flask_expvar.pages.threads_table import html
 from flask_expvar.pages.threads_text import text
-from flask_expvar.stacks.threads import Native, Seen
+from flask_expvar.stacks.seen import Native, Seen
+from flask_expvar.stacks.threads import Look
 from flask_expvar.stacks.walking import DEEPEST, Place
 from flask_expvar.web.files import render
 
@@ -107,8 +108,8 @@ def seen(count: int = 1, *, name: str = "t", stack: tuple[Place, ...] = (), **mo
 def data_of(
     seen: list[Seen], before: list[Seen] | None = None, natives: tuple[Native, ...] = ()
 ) -> Any:
-    answers = {7: json.loads(json.dumps(_told(seen, list(natives), {})))}
-    earlier = None if before is None else {7: _told(before, [], {})}
+    answers = {7: json.loads(json.dumps(told_of(Look(seen, list(natives)), {})))}
+    earlier = None if before is None else {7: told_of(Look(before, []), {})}
     return {
         **merge(answers, earlier),
         "seconds": 0.0 if before is None else 1.0,
@@ -304,7 +305,7 @@ def test_ten_thousand_threads_are_groups_of_bounded_size(alike: bool) -> None:
         for number in range(10_000)
     ]  # fmt: skip
     began = time.thread_time()
-    told = _told(many, [], {})
+    told = told_of(Look(many, []), {})
     data = {**data_of([]), **merge({7: told, 8: told})}
     shown = [render("threads", data=html(data, ONCE), frame={}), text(data, ONCE),
              text(data, EACH), json.dumps(data)]  # fmt: skip
@@ -329,6 +330,28 @@ def test_what_is_cut_of_a_deep_stack_is_told() -> None:
 
     assert "140 more and what called them" in text(data_of(seen(1, stack=stack)), ONCE)
     assert "… 30 more\n" in text(data_of(seen(1, stack=stack[:90])), ONCE)
+
+
+def test_a_deadlock_is_named() -> None:
+    both = seen(2)
+    both[0].holder, both[1].holder = 2, 1
+    data = {**data_of([]), **merge({7: told_of(Look(both, [], circles=[[1, 2]]), {})})}
+    sentence = "t-0 waits for a lock that t-1 has, t-1 waits for a lock that t-0 has"
+    shown = render("threads", data=html(data, ONCE), frame={})
+
+    assert data["deadlocks"] == [{"worker": 7, "threads": ["t-0", "t-1"]}]
+    assert members(data)["t-0"]["holder"] == "t-1"
+    assert f"# DEADLOCK in worker 7: {sentence}\n" in text(data, ONCE)
+    assert "lock-held-by=t-1" in text(data, EACH)
+    assert "Deadlock in worker 7" in shown
+    assert sentence in shown
+
+
+def test_what_is_missing_is_told() -> None:
+    data = {**data_of([]), **merge({7: told_of(Look([], [], notes=["Less."]), {})})}
+
+    assert "# Less. (worker 7)\n" in text(data, ONCE)
+    assert "Less. (worker 7)" in render("threads", data=html(data, ONCE), frame={})
 
 
 def test_paths_are_those_of_imports() -> None:
@@ -410,6 +433,27 @@ def test_every_worker_tells_of_its_threads_and_requests(
     assert "request='GET /sleep'" in plain
 
 
+def test_a_greenlet_is_led_to_its_request(gunicorn: Callable[..., Gunicorn]) -> None:
+    server = together(gunicorn(APP, "-w", "2", "--timeout", "100", *KINDS["gevent"]))
+    with server.connect() as busy:
+        busy.sendall(b"GET /sleep HTTP/1.1\r\nHost: tiny\r\n\r\n")
+        pid = int(server.wait_for_log(r"sleeps in (\d+)$")[1])
+        data = server.get("/debug/threads.json", headers=OPEN).json()
+        shown = server.get("/debug/threads", headers=HTML).text
+        server.kill_worker(pid)
+
+    (one,) = [each for each in everyone(data) if each["request"]]
+    assert (one["worker"], one["request"]["family"]) == (pid, "GET /sleep")
+    (group,) = [group for group in data["groups"] if one in group["members"]]
+    assert group["kind"] == "greenlet"
+    assert "sleep" in [function for _, _, function in group["stack"]]
+    assert one["on"] == "the time (sleep)"
+    assert data["total"]["greenlet"] > 0
+    mains = [each["native"] for each in everyone(data) if each["name"] == "MainThread"]
+    assert set(data["workers"]) <= set(mains)
+    assert "greenlet" in shown
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_worker_whose_interpreter_is_held_shows_its_stack(
     gunicorn: Callable[..., Gunicorn], kind: str
@@ -434,7 +478,7 @@ def test_a_worker_whose_interpreter_is_held_shows_its_stack(
     assert stopped["pid"] == pid
     assert "main thread only" in stopped["note"]
     assert stopped["stack"].startswith("Stack (most recent call first):\n")
-    where = "hold_the_gil" if kind != "gthread" else "wait_for_and_dispatch_events"
+    where = "hold_the_gil" if kind != "gthread" else "gunicorn/workers/gthread.py"
     for out in (stopped["stack"], shown, plain):
         assert where in out
     assert f"worker {pid} does not answer" in plain

@@ -9,7 +9,8 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any
 
-from ..stacks.threads import GREENLET, TASK, THREAD, Native, Seen, short_turns, threads
+from ..stacks.seen import GREENLET, TASK, THREAD, Seen
+from ..stacks.threads import Look, look, short_turns
 from ..stacks.walking import DEEPEST, Place, Stack
 from ..traces.tracer import Tracer, tracer_of
 from ..variables.registry import Registry
@@ -33,9 +34,9 @@ KINDS = (THREAD, GREENLET, TASK)
 
 def tell(registry: Registry) -> dict[str, Any]:
     """Return what runs in this process, as :func:`merge` wants it."""
-    seen, natives = threads()
+    found = look()
     with short_turns():
-        return _told(seen, natives, requests_by_ident(tracer_of(registry)))
+        return told_of(found, requests_by_ident(tracer_of(registry)))
 
 
 def requests_by_ident(tracer: Tracer) -> dict[int, Any]:
@@ -48,14 +49,19 @@ def requests_by_ident(tracer: Tracer) -> dict[int, Any]:
     return found
 
 
-def _told(seen: list[Seen], natives: list[Native], requests: dict[int, Any]) -> dict[str, Any]:
+def told_of(found: Look, requests: dict[int, Any]) -> dict[str, Any]:
+    """Return what was found, its secrets hidden and all within bounds.
+
+    :param requests: those that run, by thread or greenlet.
+    """
+    seen, names = found.seen, {one.ident: _name(one) for one in found.seen if one.kind == THREAD}
     members: dict[tuple[str, Stack], list[Seen]] = {}
     for one in seen:
         members.setdefault((one.kind, one.stack), []).append(one)
     largest = sorted(members.items(), key=lambda item: -len(item[1]))
     groups, room, rest = [], MOST_BYTES, MOST_MEMBERS
     for (kind, stack), each in largest[:TOLD_GROUPS]:
-        group = _group(kind, stack, each[:rest], len(each), requests)
+        group = _group(kind, stack, each[:rest], len(each), requests, names)
         room -= _bytes(group["stack"])
         if room < 0:
             break
@@ -66,12 +72,19 @@ def _told(seen: list[Seen], natives: list[Native], requests: dict[int, Any]) -> 
         "of": len(members),
         "groups": groups,
         "natives": [[fit(clean(each.name, 64), 128), each.count, micro(each.cpu)]
-                    for each in natives[:20]],
+                    for each in found.natives[:20]],
+        "deadlocks": [[names.get(ident, "") for ident in circle] for circle in found.circles[:20]],
+        "notes": found.notes,
     }  # fmt: skip
 
 
 def _group(
-    kind: str, stack: Stack, told: list[Seen], count: int, requests: dict[int, Any]
+    kind: str,
+    stack: Stack,
+    told: list[Seen],
+    count: int,
+    requests: dict[int, Any],
+    names: dict[int, str],
 ) -> dict[str, Any]:
     places = [_place(place) for place in stack[:PLACES]]
     text = repr((kind, places, len(stack)))
@@ -82,17 +95,21 @@ def _group(
         "stack": places,
         "places": len(stack),
         "whole": len(stack) < DEEPEST,
-        "members": [_member(one, requests) for one in told],
+        "members": [_member(one, requests, names) for one in told],
     }
 
 
-def _member(one: Seen, requests: dict[int, Any]) -> dict[str, Any]:
+def _name(one: Seen) -> str:
+    return fit(clean(one.name, 128), 256)
+
+
+def _member(one: Seen, requests: dict[int, Any], names: dict[int, str]) -> dict[str, Any]:
     # A thread in which greenlets take turns serves none of their requests itself.
     trace = requests.get(one.ident)
     told = outline(trace) if trace is not None else None
     return {
         "ident": one.ident,
-        "name": fit(clean(one.name, 128), 256),
+        "name": _name(one),
         "native": one.native_id,
         "daemon": one.daemon,
         "cpu": None if one.cpu is None else micro(one.cpu),
@@ -100,6 +117,7 @@ def _member(one: Seen, requests: dict[int, Any]) -> dict[str, Any]:
         "on": one.on,
         "letter": one.letter,
         "current": one.current,
+        "holder": names.get(one.holder),
         "request": told and {key: told[key] for key in ("id", "family", "title", "seconds")},
     }
 
@@ -158,6 +176,12 @@ def merge(answers: dict[int, Any], before: dict[int, Any] | None = None) -> dict
         # Of those that no worker tells of it is not known how many are alike.
         "of": len(every) + sum(each["of"] - len(each["groups"]) for each in answers.values()),
         "natives": _natives(answers.values()),
+        "deadlocks": [
+            {"worker": pid, "threads": circle}
+            for pid in sorted(answers)
+            for circle in answers[pid]["deadlocks"]
+        ],
+        "notes": [f"{note} (worker {pid})" for pid in answers for note in answers[pid]["notes"]],
     }
 
 

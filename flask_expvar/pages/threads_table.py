@@ -7,7 +7,7 @@ from typing import Any
 
 from .links import query_string
 from .threads_question import LONGEST, Question
-from .threads_text import more, state
+from .threads_text import deadlock, more, state
 from .vars_table import seconds, visible
 
 #: A stack has so many places before one opens it.
@@ -27,6 +27,8 @@ def html(data: dict[str, Any], asked: Question) -> dict[str, Any]:
             {"name": visible(each["name"]), "count": each["count"], "cpu": f"{each['cpu']:.3f} s"}
             for each in data["natives"]
         ],
+        "notes": list(map(visible, data["notes"])),
+        "deadlocks": [{"worker": e["worker"], "text": deadlock(e)} for e in data["deadlocks"]],
         "seconds": f"{data['seconds']:g}" if data["seconds"] else "",
         "again": asked.link(seconds=f"{LONGEST:g}"),
         "once": asked.link(),
@@ -88,7 +90,7 @@ def _member(member: dict[str, Any], asked: Question) -> dict[str, Any]:
     return {
         **{key: member[key] for key in ("worker", "daemon", "current", "letter", "still")},
         "name": visible(member["name"]),
-        "ident": f"{member['ident']:#x}",
+        "holder": visible(member["holder"] or ""),
         "native": native,
         "cpu": "–" if member["cpu"] is None else f"{member['cpu']:.3f} s",
         "busy": "" if member["busy"] is None else f"+{member['busy']:.3f} s",

@@ -54,9 +54,24 @@ def notes(data: dict[str, Any]) -> Iterator[str]:
         yield f"# two looks {data['seconds']:g} s apart"
     if data["showing"] < data["of"]:
         yield f"# showing {data['showing']} of {data['of']} groups"
+    yield from (f"# {note}" for note in data["notes"])
+    yield from (
+        f"# DEADLOCK in worker {each['worker']}: {deadlock(each)}" for each in data["deadlocks"]
+    )
     for each in data["natives"]:
         name = visible(each["name"])
         yield f"# {each['count']} without Python: {name} cpu={each['cpu']:.3f}s"
+
+
+def deadlock(found: dict[str, Any]) -> str:
+    """Return who waits for whom.
+
+    >>> deadlock({"threads": ["a", "b"]})
+    'a waits for a lock that b has, b waits for a lock that a has'
+    """
+    names = [visible(name) for name in found["threads"]]
+    pairs = zip(names, names[1:] + names[:1], strict=True)
+    return ", ".join(f"{one} waits for a lock that {other} has" for one, other in pairs)
 
 
 def _group(group: dict[str, Any]) -> list[str]:
@@ -108,6 +123,7 @@ def _named(member: dict[str, Any]) -> str:
     words += [f"cpu={member['cpu']:.3f}s"] if member["cpu"] is not None else []
     words += ["daemon"] if member["daemon"] else []
     words += ["(shows this page)"] if member["current"] else []
+    words += [f"lock-held-by={visible(member['holder'])}"] if member["holder"] else []
     return " ".join([*words, *_request(member)])
 
 

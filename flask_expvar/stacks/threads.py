@@ -7,54 +7,21 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from .._native import allocate_lock, original
 from . import kernel
-from .kernel import Call
-from .waiting import RUNNING, doing
-from .walking import Raw, Stack, current_stacks, named
+from .greenlets import greenlets
+from .holders import circles, holders
+from .seen import THREAD, Native, Seen
+from .tasks import tasks
+from .waiting import LOCK, RUNNING, doing
+from .walking import Raw, current_stacks, named
 
-THREAD, GREENLET, TASK = "thread", "greenlet", "task"
 #: How long the interpreter is kept at a time while the rest is looked up, in seconds.
 TURN = 0.0005
 #: Of so many threads the kernel is asked: 20 µs each.
 MOST_ASKED = 2000
-
-
-@dataclass
-class Seen:
-    """One thread, greenlet or task at one moment.
-
-    :param ident: what Python knows it by; 0 for a task.
-    :param native_id: what the kernel knows it by, None if that is not to be had.
-    :param cpu: its CPU time in seconds, None if that is not to be had.
-    :param state: ``running`` or ``waiting``, empty if unknown; *on* says for what.
-    :param letter: the kernel's state letter.
-    :param current: whether it is the one that looks.
-    """
-
-    kind: str
-    ident: int
-    name: str
-    stack: Stack
-    native_id: int | None = None
-    daemon: bool | None = None
-    cpu: float | None = None
-    state: str = ""
-    on: str = ""
-    letter: str = ""
-    call: Call | None = None
-    current: bool = False
-
-
-@dataclass
-class Native:
-    """Threads of the system that run no Python code and have one name."""
-
-    name: str
-    count: int = 0
-    cpu: float = 0.0
 
 
 _turns = 0
@@ -86,6 +53,39 @@ def main_ident() -> int:
     hub = sys.modules.get("gevent.hub")
     found = getattr(hub, "MAIN_THREAD_IDENT", None)
     return found if isinstance(found, int) else threading.main_thread().ident or 0
+
+
+@dataclass
+class Look:
+    """All that runs or waits in this process at one moment.
+
+    :param natives: threads that run no Python code.
+    :param circles: identifiers of threads each of which waits for a lock that the next one has,
+        and the last one for one that the first has.
+    :param notes: what is missing.
+    """
+
+    seen: list[Seen]
+    natives: list[Native]
+    circles: list[list[int]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def look() -> Look:
+    """Return the threads, greenlets and tasks of this process, and deadlocks that are certain."""
+    seen, natives = threads()
+    with short_turns():
+        found = Look(seen, natives)
+        locked = {one.ident: one.call for one in seen if one.on == LOCK}
+        holding = holders(locked)
+        for one in seen:
+            one.holder = holding.get(one.ident, 0)
+        found.circles = circles(holding)
+        for more in (greenlets, tasks):
+            others, note = more()
+            found.seen += others
+            found.notes += [note] if note else []
+    return found
 
 
 def threads() -> tuple[list[Seen], list[Native]]:

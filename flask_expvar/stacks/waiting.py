@@ -6,6 +6,7 @@ from .kernel import Call
 from .walking import Stack
 
 RUNNING, WAITING = "running", "waiting"
+LOCK = "a lock"
 
 #: By file and function; a place further out tells more than the one that it has called.
 _PLACES = {
@@ -29,6 +30,14 @@ _PLACES = {
     ("subprocess.py", "communicate"): "a child process",
     ("connection.py", "_recv"): "input (multiprocessing)",
     ("hub.py", "run"): "events (gevent)",
+    ("tasks.py", "sleep"): "the time (sleep)",
+    ("locks.py", "acquire"): "a lock (asyncio)",
+    ("locks.py", "wait"): "a condition or event (asyncio)",
+    ("queues.py", "get"): "something in a queue",
+    ("queues.py", "put"): "room in a queue",
+    ("_socket3.py", "accept"): "a connection",
+    ("_socket3.py", "recv"): "input (socket)",
+    ("_socket3.py", "recv_into"): "input (socket)",
     ("hub.py", "sleep"): "the time (sleep)",
     ("_bootstrap", "acquire"): "the import of a module",
     ("sync.py", "wait"): "a request (idle worker)",
@@ -68,7 +77,7 @@ def doing(stack: Stack, call: Call | None) -> tuple[str, str]:
         return "", ""
     if call.name == "futex":
         # Waiting for the interpreter has a time limit, which most locks have not.
-        return (RUNNING, "or waits for the GIL") if call.timed else (WAITING, "a lock")
+        return (RUNNING, "or waits for the GIL") if call.timed else (WAITING, LOCK)
     return WAITING, _CALLS.get(call.name, f"the system (call {call.name})")
 
 
