@@ -45,6 +45,7 @@ def main() -> None:
         lambda: comparisons.counting(10 if quick else 40),
         lambda: comparisons.tracing(10 if quick else 25, 100_000 if quick else 1_000_000),
         lambda: comparisons.requesting(10 if quick else 40),
+        lambda: comparisons.looking(10 if quick else 25),
         lambda: comparisons.reading(5 if quick else 15, restarts),
     ):
         try:

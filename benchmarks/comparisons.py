@@ -87,6 +87,27 @@ def tracing(rounds: int, traces: int) -> list[Row]:
     ]  # fmt: skip
 
 
+#: Workers that each have 200 threads, in the comparison of looking at them.
+LOOKERS = 4
+
+
+def looking(rounds: int) -> list[Row]:
+    """Tell what the page of threads takes, and for how long it stops the worker that shows it."""
+    with folder() as path, ExitStack() as stack:
+        workers = [Contender("looking", path) for _ in range(LOOKERS)]
+        for worker in workers:
+            stack.callback(worker.close)
+            worker.ask("park")
+        found = contest({"first": workers[0]}, rounds)["first"]
+    title = f"/debug/threads, {LOOKERS} workers of 200 threads"
+    return [
+        Row(f"{title} : 150 ms", found["page"], 150, "ms", 1),
+        Row("… the worker kept from running, CPU time of the looker : 5 ms", found["held"], 5,
+            "ms", 1),
+        Row("… longest gap of a spinning thread, all reasons : 5 ms", found["gap"], 5, "ms"),
+    ]  # fmt: skip
+
+
 class Server:
     """A folder with a reader and other workers beside it."""
 

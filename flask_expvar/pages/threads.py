@@ -6,6 +6,7 @@ import json
 import time
 from typing import Any
 
+from ..stacks.threads import short_turns
 from ..variables.reading import Part
 from ..variables.registry import Registry
 from ..workers.membership import membership
@@ -45,31 +46,38 @@ class Threads:
     def machine(self, scene: Scene, twin: bool) -> tuple[str, str]:
         """Return all threads as text in the manner of Go's, or as JSON."""
         asked = question(scene.query)
-        data = self._look(scene, asked)
-        if not twin:
-            return text(data, asked), PLAIN
-        return json.dumps(data, allow_nan=False, sort_keys=True) + "\n", JSON
+        first, last = self._looks(scene, asked)
+        with short_turns():
+            data = _data(first, last, asked)
+            if not twin:
+                return text(data, asked), PLAIN
+            return json.dumps(data, allow_nan=False, sort_keys=True) + "\n", JSON
 
     def html(self, scene: Scene) -> dict[str, Any]:
         """Return the data of the template."""
         asked = question(scene.query)
-        return html(self._look(scene, asked), asked)
+        first, last = self._looks(scene, asked)
+        with short_turns():
+            return html(_data(first, last, asked), asked)
 
-    def _look(self, first: Scene, asked: Question) -> dict[str, Any]:
-        """Return what all workers told, of a second look if that is asked for."""
-        last, before = first, None
+    def _looks(self, first: Scene, asked: Question) -> tuple[Scene | None, Scene]:
+        """Return the look before the last one, if there is one, and the last one."""
         # Whoever did not answer once has already taken the time.
-        if asked.seconds and not first.missing:
-            time.sleep(asked.seconds)
-            last = scene(self, first.registry, first.query.given, sensitive=first.sensitive)
-            before = first.answers
-        return {
-            **merge(last.answers, before),
-            "seconds": asked.seconds if before is not None else 0.0,
-            "workers": [part.pid for part in last.workers],
-            "missing": last.missing,
-            "stuck": stuck(last),
-        }
+        if not asked.seconds or first.missing:
+            return None, first
+        time.sleep(asked.seconds)
+        given, sensitive = first.query.given, first.sensitive
+        return first, scene(self, first.registry, given, sensitive=sensitive)
+
+
+def _data(first: Scene | None, last: Scene, asked: Question) -> dict[str, Any]:
+    return {
+        **merge(last.answers, None if first is None else first.answers),
+        "seconds": 0.0 if first is None else asked.seconds,
+        "workers": [part.pid for part in last.workers],
+        "missing": last.missing,
+        "stuck": stuck(last),
+    }
 
 
 def stuck(scene: Scene) -> list[dict[str, Any]]:

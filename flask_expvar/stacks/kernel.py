@@ -35,6 +35,13 @@ _CALLS = {
 }  # fmt: skip
 
 
+#: In these a thread sleeps so that signals wake it; in others it may be the disk that it waits for.
+_SLEEPS = frozenset({
+    "futex", "poll", "ppoll", "select", "pselect6", "epoll_wait", "epoll_pwait", "nanosleep",
+    "clock_nanosleep", "accept", "accept4", "recvfrom", "recvmsg", "wait4", "waitid",
+})  # fmt: skip
+
+
 class Call(NamedTuple):
     """The system call in which a thread waits.
 
@@ -74,8 +81,13 @@ def cpu_seconds(native_ids: list[int]) -> dict[int, float]:
         return {}
 
 
-def state(native_id: int) -> str:
-    """Return the state letter of a thread: R running, S sleeping, D disk …; empty if unknown."""
+def state(native_id: int, call: Call | None = None) -> str:
+    """Return the state letter of a thread: R running, S sleeping, D disk …; empty if unknown.
+
+    :param call: what it waits in, if that is known: that may tell it without another file.
+    """
+    if call is not None and call.name in _SLEEPS:
+        return "S"
     return _read(native_id, "stat").rpartition(")")[2].strip()[:1]
 
 

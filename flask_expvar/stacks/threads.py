@@ -16,7 +16,7 @@ from .holders import circles, holders
 from .seen import THREAD, Native, Seen
 from .tasks import tasks
 from .waiting import LOCK, RUNNING, doing
-from .walking import Raw, current_stacks, named
+from .walking import Names, Raw, current_stacks
 
 #: How long the interpreter is kept at a time while the rest is looked up, in seconds.
 TURN = 0.0005
@@ -93,19 +93,27 @@ def threads() -> tuple[list[Seen], list[Native]]:
 
     All stacks are taken at once first; for everything else the interpreter is given away often.
     """
+    # The others have a turn before the walk and after it: who waits keeps to the time at which
+    # it began to, so that otherwise the walk would be part of a longer stop.
+    _give_way()
     stacks = current_stacks()
     with short_turns():
+        _give_way()
         return _told(stacks)
+
+
+def _give_way() -> None:
+    original("time", "sleep")(5e-4)
 
 
 def _told(stacks: dict[int, Raw]) -> tuple[list[Seen], list[Native]]:
     current, main = original("_thread", "get_ident")(), main_ident()
     known = _known()
     tasks = set(kernel.task_ids())
-    seen = []
+    seen, names = [], Names()
     order = {ident: place for place, ident in enumerate(known)}
     for ident in sorted(stacks, key=lambda each: (each != main, order.get(each, len(order)))):
-        one = Seen(THREAD, ident, f"Thread-{ident:#x}", named(stacks[ident]))
+        one = Seen(THREAD, ident, f"Thread-{ident:#x}", names.of(stacks[ident]))
         one.current = ident == current
         _identify(one, known.get(ident), ident == main, tasks)
         seen.append(one)
@@ -149,8 +157,8 @@ def _ask_kernel(seen: list[Seen]) -> None:
     for one in asked:
         assert one.native_id is not None
         one.cpu = cpu.get(one.native_id)
-        one.letter = kernel.state(one.native_id)
         one.call = None if one.current else kernel.system_call(one.native_id)
+        one.letter = kernel.state(one.native_id, one.call)
     for one in seen:
         one.state, one.on = (RUNNING, "") if one.current else doing(one.stack, one.call)
 

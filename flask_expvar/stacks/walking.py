@@ -39,9 +39,25 @@ def walk(frame: FrameType | None) -> Raw:
     return found
 
 
+class Names(dict[tuple[int, int], Place]):
+    """The places of many stacks, each made once: most stacks have most places in common."""
+
+    def of(self, raw: Raw) -> Stack:
+        """Return *raw*, whose code lives as long as it is referred to there, as plain places."""
+        found = []
+        for code, line in raw:
+            # By its id: the hash of code takes as long as making the place.
+            key = (id(code), line)
+            place = self.get(key)
+            if place is None:
+                place = self[key] = Place(code.co_filename, line, _name(code))
+            found.append(place)
+        return tuple(found)
+
+
 def named(raw: Raw) -> Stack:
     """Return *raw* as plain places."""
-    return tuple([Place(code.co_filename, line, _name(code)) for code, line in raw])
+    return Names().of(raw)
 
 
 def current_stacks() -> dict[int, Raw]:
