@@ -26,6 +26,12 @@ if t.TYPE_CHECKING:
     from .exceptions import SettingError as SettingError
     from .exceptions import StoreError as StoreError
     from .exceptions import UnknownError as UnknownError
+    from .pages.queue_items import QueueItem as QueueItem
+    from .pages.queue_items import Recipient as Recipient
+    from .pages.queue_sources import from_celery as from_celery
+    from .pages.queue_sources import from_queue as from_queue
+    from .pages.queue_sources import from_rq as from_rq
+    from .pages.registered import register_queue as register_queue
     from .traces.event_log import EventLog as EventLog
     from .traces.events import event_log as event_log
     from .traces.logs import TraceHandler as TraceHandler
@@ -64,6 +70,9 @@ _PLACES = {
         "BadKindError", "BadNameError", "ExpvarError", "NameTakenError", "ParameterError",
         "SettingError", "StoreError", "UnknownError",
     ),
+    "pages.queue_items": ("QueueItem", "Recipient"),
+    "pages.queue_sources": ("from_celery", "from_queue", "from_rq"),
+    "pages.registered": ("register_queue",),
     "traces.event_log": ("EventLog",),
     "traces.events": ("event_log",),
     "traces.logs": ("TraceHandler", "lower_loggers"),
@@ -91,10 +100,12 @@ _HOMES = {name: place for place, names in _PLACES.items() for name in names}
 __all__ = [
     "BadKindError", "BadNameError", "EventLog", "Expvar", "ExpvarError", "ExpvarMiddleware",
     "Float", "Func", "Histogram", "Int", "Level", "Map", "NameTakenError", "NoTrace",
-    "ParameterError", "Registry", "SettingError", "StoreError", "String", "Trace",
-    "TraceHandler", "UnknownError", "Var", "blueprint", "current_trace", "default_registry",
-    "event_log", "get", "lower_loggers", "new_float", "new_histogram", "new_int", "new_map",
-    "new_string", "publish", "publish_build_info", "snapshot", "trace", "unpublish",
+    "ParameterError", "QueueItem", "Recipient", "Registry", "SettingError", "StoreError",
+    "String", "Trace", "TraceHandler", "UnknownError", "Var", "blueprint", "current_trace",
+    "default_registry", "event_log", "from_celery", "from_queue", "from_rq", "get",
+    "lower_loggers", "new_float", "new_histogram", "new_int", "new_map", "new_string",
+    "publish", "publish_build_info", "register_queue", "snapshot", "trace",
+    "unpublish",
 ]  # fmt: skip
 
 if not t.TYPE_CHECKING:

@@ -32,24 +32,33 @@ class SettingError(ExpvarError, ValueError):
 
 
 class BadNameError(ExpvarError, ValueError):
-    """Raised when a variable is declared under a name that cannot be exported."""
+    """Raised when a variable, a queue or a page is declared under a name that it cannot have."""
 
-    def __init__(self, name: object, problem: str) -> None:
-        super().__init__(
-            f"{name!r} cannot name a variable: {problem}; use printable ASCII that does"
-            " not start with a digit, for example 'shop/orders'"
-        )
+    def __init__(
+        self,
+        name: object,
+        problem: str,
+        *,
+        what: str = "a variable",
+        instead: str = "printable ASCII that does not start with a digit,"
+        " for example 'shop/orders'",
+    ) -> None:
+        super().__init__(f"{name!r} cannot name {what}: {problem}; use {instead}")
         self.name = name
 
 
 class NameTakenError(ExpvarError, ValueError):
     """Raised when a name is declared again as something else."""
 
-    def __init__(self, name: str, old: str, new: str) -> None:
-        super().__init__(
-            f"{name!r} is already published as {old}, not {new};"
-            " take another name, or unpublish() the old one first"
-        )
+    def __init__(
+        self,
+        name: str,
+        old: str,
+        new: str,
+        *,
+        way_out: str = "take another name, or unpublish() the old one first",
+    ) -> None:
+        super().__init__(f"{name!r} is already published as {old}, not {new}; {way_out}")
         self.name = name
         self.old = old
         self.new = new

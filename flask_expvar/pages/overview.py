@@ -13,6 +13,7 @@ from ..variables.registry import Registry
 from .events import Events
 from .moments import duration
 from .page import Page, Query, Scene
+from .queue import Queue
 from .threads import Threads
 from .traces import Traces
 from .vars import JSON, Vars, builtins, rows
@@ -160,6 +161,6 @@ def size(count: float) -> str:
 
 def all_pages() -> dict[str, Page]:
     """Return every page by name, the overview under the empty one."""
-    pages: dict[str, Page] = {"vars": Vars(), "traces": Traces(), "events": Events()}
-    pages["threads"] = Threads()
+    every: tuple[Page, ...] = (Vars(), Traces(), Events(), Threads(), Queue())
+    pages = {page.name: page for page in every}
     return {"": Overview(pages), **pages}

@@ -29,13 +29,17 @@ class Query:
     """The parameters of a URL, typed and within limits.
 
     :param sensitive: whether who asks may see what is sensitive; never taken from the URL.
+    :param speaks: whether this process is the one that tells what all workers share.
     :raises ParameterError: from each method, if the value is not allowed.
     """
 
-    def __init__(self, given: Mapping[str, str], *, sensitive: bool = False) -> None:
+    def __init__(
+        self, given: Mapping[str, str], *, sensitive: bool = False, speaks: bool = True
+    ) -> None:
         # Of a name that is given twice the first value counts.
         self.given = dict(given.items())
         self.sensitive = sensitive
+        self.speaks = speaks
         for name, value in self.given.items():
             most = LONGEST_ID if name in ("trace", "ref") else LONGEST_PARAMETER
             if len(value) > most:
@@ -167,10 +171,12 @@ def _worker(found: Scene, pid: int) -> Part:
 def _ask(page: Page, found: Scene, shares: Membership) -> None:
     own = os.getpid()
     asked = [part for part in found.workers if part.pid != own and page.wants(found, part)]
+    here = any(part.pid == own for part in found.workers)
     request = {
         "page": page.name,
         "query": found.query.given,
         "sensitive": found.query.sensitive,
+        "speaker": own if here or not asked else asked[0].pid,
     }
     answers = shares.ask(asked, request, DEADLINE)
     for part in asked:
@@ -179,7 +185,7 @@ def _ask(page: Page, found: Scene, shares: Membership) -> None:
             found.answers[part.pid] = answer["data"]
         else:
             found.missing.append(part.pid)
-    if any(part.pid == own for part in found.workers):
+    if here:
         found.answers[own] = page.collect(found.registry, found.query)
 
 
@@ -189,7 +195,11 @@ def answer(pages: Mapping[str, Page], registry: Registry, request: Any) -> Any:
     A parameter that is not allowed is the sibling's to refuse; here it is no answer.
     """
     try:
-        query = Query(request.get("query", {}), sensitive=request.get("sensitive") is True)
+        query = Query(
+            request.get("query", {}),
+            sensitive=request.get("sensitive") is True,
+            speaks=request.get("speaker") == os.getpid(),
+        )
         return {"data": pages[request["page"]].collect(registry, query)}
     except ParameterError as error:
         return {"error": str(error)}
