@@ -136,6 +136,18 @@ def test_who_is_not_named_by_the_file_is_not_signalled(
     assert running(process.pid)
 
 
+def test_who_handles_it_but_is_another_than_named_is_not_signalled(
+    start: Start, tmp_path: Path
+) -> None:
+    process = start("idle")
+    lines_until_ready(process)
+    path = tmp_path / "told"
+    path.write_text(path.read_text().replace(identity(process.pid), f"{process.pid}-00000000"))
+
+    assert ask(path, process.pid).note == UNTOLD
+    assert "most recent call first" not in path.read_text()
+
+
 def test_who_does_not_handle_the_signal_is_not_signalled(start: Start, tmp_path: Path) -> None:
     process = start("close")
     lines_until_ready(process)
