@@ -15,7 +15,7 @@ SOURCE = Path(__file__).parent.parent / FACE
 # From the ground up. Rooms of one floor do not know each other, but for those of the ground,
 # and a room may import itself.
 FLOORS = [
-    {"settings", "redaction", "exceptions", "_json", "_native"},
+    {"settings", "redaction", "redaction_argv", "exceptions", "_json", "_native"},
     {"stacks"},
     {"variables"},
     {"traces", "workers"},

@@ -15,7 +15,7 @@ from functools import lru_cache
 from itertools import compress
 from typing import Any
 
-from ..redaction import redact_argv
+from ..redaction_argv import redact_argv
 from .kinds import Var
 from .layout import Spec
 from .reading import Part
