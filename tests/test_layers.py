@@ -19,6 +19,7 @@ FLOORS = [
     {"stacks"},
     {"variables"},
     {"traces", "workers"},
+    {"sources"},  # above workers, which find the server whose settings it reads
     {"pages"},
     {"web"},
     {"testing", "gunicorn", "cli"},

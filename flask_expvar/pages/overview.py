@@ -11,6 +11,7 @@ from typing import Any
 from ..variables.reading import Part, nest
 from ..variables.registry import Registry
 from .events import Events
+from .flags import Flags
 from .moments import duration
 from .page import Page, Query, Scene
 from .queue import Queue
@@ -161,6 +162,13 @@ def size(count: float) -> str:
 
 def all_pages() -> dict[str, Page]:
     """Return every page by name, the overview under the empty one."""
-    every: tuple[Page, ...] = (Vars(), Traces(), Events(), Threads(), Queue())
+    every: tuple[Page, ...] = (
+        Vars(),
+        Traces(),
+        Events(),
+        Threads(),
+        Queue(),
+        Flags(),
+    )
     pages = {page.name: page for page in every}
     return {"": Overview(pages), **pages}

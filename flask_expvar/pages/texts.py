@@ -81,6 +81,11 @@ class Room:
         self._left = chars
         self._short = short
 
+    @property
+    def most(self) -> int:
+        """How many characters of a text are worth looking at."""
+        return 4096 if self._left > 0 else 2 * self._short
+
     def take(self, text: str) -> str:
         """Return *text* as it may leave this process, cut if there is no room for all of it."""
         if len(text) <= self._short // 2:

@@ -53,7 +53,7 @@ def find(directory: str | None, environ: Mapping[str, str]) -> Place | None:
     """
     if directory is not None:
         return Place(_made(Path(directory), None))
-    worker = _gunicorn_worker()
+    worker = gunicorn_worker()
     if worker is not None:
         # Only a worker that has loaded the application itself gets here: with --preload
         # its arbiter found the folder, and the child goes on in it.
@@ -65,7 +65,8 @@ def find(directory: str | None, environ: Mapping[str, str]) -> Place | None:
     return None
 
 
-def _gunicorn_worker() -> Any:
+def gunicorn_worker() -> Any:
+    """Return gunicorn's worker object if this process is one that it runs, else None."""
     if "gunicorn.workers.base" not in sys.modules:
         return None
     worker = getattr(signal.getsignal(signal.SIGTERM), "__self__", None)

@@ -1,0 +1,1 @@
+"""What the program was started with: its flags, its configuration, its server's settings."""
