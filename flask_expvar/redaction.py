@@ -25,6 +25,7 @@ _ADDRESS = re.compile("(?:uri|urls?)$")
 _INNOCENT = frozenset(
     {"author", "authors", "bypass", "passthrough", "classname", "processname", "keys"}
 )
+_WHOLE_WORDS = frozenset({"pin", "pw"})
 _HUMP = re.compile("[A-Z]?[a-z]+|[A-Z]+")
 _NOT_ALNUM = re.compile(r"[\W_]+")
 
@@ -84,7 +85,7 @@ def is_secret_name(name: str) -> bool:
     Case and separators do not matter. A name that ends in ``file`` is of a place: the
     path of a key or of a password file opens nothing.
     """
-    return _is_secret(name) or _ADDRESS.search(_joined(name)) is not None
+    return secret_mark(name) != "" or _ADDRESS.search(_joined(name)) is not None
 
 
 def redact_named(name: str, text: str) -> str:
@@ -95,7 +96,7 @@ def redact_named(name: str, text: str) -> str:
     """
     if not text or _is_named_file(name, text):
         return redact_text(text)
-    if _is_secret(name):
+    if secret_mark(name):
         return HIDDEN
     if _ADDRESS.search(_joined(name)):
         return _origin(text)
@@ -115,18 +116,23 @@ def redact_text(text: str, most: int = MAX_LENGTH) -> str:
     return text
 
 
-def _is_secret(name: str) -> bool:
+def secret_mark(name: str) -> str:
+    """Return what in *name* says that it is of a secret, empty if nothing does."""
     words = _NOT_ALNUM.split(name.casefold())
     joined = "".join(words)
     if _PLACE.search(joined) or joined in _INNOCENT:
-        return False
-    return (
-        any(_MARK.search(word) for word in words if word not in _INNOCENT)
-        or _MARK.fullmatch(joined) is not None
-        or _MARK_OF_WORDS.search(joined) is not None
-        or _KEY.search(joined) is not None
-        or any(hump.casefold() == "pin" for hump in _HUMP.findall(name))
+        return ""
+    marked = (_MARK.search(word) for word in words if word not in _INNOCENT)
+    found = (
+        next(filter(None, marked), None)
+        or _MARK.fullmatch(joined)
+        or _MARK_OF_WORDS.search(joined)
+        or _KEY.search(joined)
     )
+    if found is not None:
+        return found[0]
+    humps = (hump.casefold() for hump in _HUMP.findall(name))
+    return next((hump for hump in humps if hump in _WHOLE_WORDS), "")
 
 
 def _joined(name: str) -> str:

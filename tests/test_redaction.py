@@ -236,7 +236,7 @@ SECRET_NAMES = """
     signature signing salt SESSION_COOKIE session csrf xsrf_header JWT bearer otp totp pin
     USER_PIN pinCode userPin ssn user-ssn cvv SENTRY_DSN connectionString DATABASE_URL
     database_uri BROKER_URL redis-uri feedUrls web_hook web-hook cert pem key_tab VAULT_ADDR
-    kubeconfig license fernet_key ENCRYPTION_KEYS key K.E.Y J_W_T
+    kubeconfig license fernet_key ENCRYPTION_KEYS key K.E.Y J_W_T pw db-pw
 """
 
 
@@ -248,7 +248,7 @@ def test_name_is_secret(name: str) -> None:
 OPEN_NAMES = """
     name DEBUG primary_key PRIMARY-KEY sortKey sort_keys cache.key keys keyboard spin pinned
     opinion process_name processName class_name group_assets author authors bypass keyfile
-    CERT_FILE pg.pass-file APPLICATION_ROOT workers curl_version
+    CERT_FILE pg.pass-file APPLICATION_ROOT workers curl_version pwm
 """
 
 

@@ -73,7 +73,7 @@ def _told(named: Named, room: Room) -> dict[str, Any]:
         value = shown(flag.name, flag.value, by_name=not flag.safe, most=room.most)
     return {
         "name": one_line(clean(named.name, LONGEST_NAME)),
-        "value": room.take(value),
+        "value": room.keep(value),
         "given": flag.given,
         "source": named.source,
     }
@@ -91,12 +91,12 @@ def told(scene: Scene) -> dict[str, Any]:
     answers = {pid: answer["flags"] for pid, answer in scene.answers.items()}
     rows = sorted(merged(answers, lambda row: row["name"], order), key=lambda row: row["name"])
     found = [row for row in rows if q in row["name"].casefold() or q in row["value"].casefold()]
-    of = max((answer["of"] for answer in scene.answers.values()), default=0)
+    of = max([len(rows), *(answer["of"] for answer in scene.answers.values())])
     return {
         "flags": found[:MOST],
         "showing": len(found[:MOST]),
-        "matching": len(found),
-        "of": max(of, len(rows)),
+        "matching": len(found) if q else of,
+        "of": of,
         "failed": [
             {"source": source, "error": error, "worker": pid}
             for pid in order

@@ -10,6 +10,7 @@ from typing import Any
 
 from ..variables.reading import Part, nest
 from ..variables.registry import Registry
+from .config import Config
 from .events import Events
 from .flags import Flags
 from .moments import duration
@@ -169,6 +170,7 @@ def all_pages() -> dict[str, Page]:
         Threads(),
         Queue(),
         Flags(),
+        Config(),
     )
     pages = {page.name: page for page in every}
     return {"": Overview(pages), **pages}

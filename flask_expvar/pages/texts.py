@@ -92,7 +92,10 @@ class Room:
             return clean(text)
         whole = len(text) <= self._left
         # Redacted first: half a secret fits no rule. Twice as much is enough to see it.
-        shown = clean(text) if whole else clean(text, 2 * self._short)
+        return self.keep(clean(text) if whole else clean(text, 2 * self._short))
+
+    def keep(self, shown: str) -> str:
+        """Return *shown*, whose secrets are hidden already, cut if there is no room for it."""
         shown = fit(shown, max(self._left, self._short))
         self._left = max(self._left - cost(shown), 0)
         return shown

@@ -8,12 +8,11 @@ import fractions
 import io
 import ipaddress
 import uuid
-from collections.abc import Sequence
 from enum import Enum
 from pathlib import PurePath
 from typing import Any
 
-from ..redaction import HIDDEN, MAX_LENGTH, cut, is_secret_name, redact_named, redact_text
+from ..redaction import HIDDEN, cut, is_secret_name, redact_named, redact_text
 from ..redaction_argv import redact_argv
 
 #: How deep, and how many items of each container.
@@ -30,7 +29,7 @@ _PLAIN = (
 )  # fmt: skip
 
 
-def shown(name: str, value: object, *, by_name: bool = True, most: int = MAX_LENGTH) -> str:
+def shown(name: str, value: object, *, by_name: bool = True, most: int = LONGEST) -> str:
     """Return *value*, which goes by *name*, as it may be shown.
 
     Lists are joined by commas as Go joins them, true and false are words, None is nothing.
@@ -39,7 +38,7 @@ def shown(name: str, value: object, *, by_name: bool = True, most: int = MAX_LEN
     :param by_name: whether the rules for names hold, beside those for texts.
     :param most: of each text so many characters are looked at.
     """
-    return _shown(name, value, by_name, most, DEPTH)[:LONGEST]
+    return _shown(name, value, by_name, min(most, LONGEST), DEPTH)[:LONGEST]
 
 
 def _shown(name: str, value: object, by_name: bool, most: int, depth: int) -> str:
@@ -99,7 +98,9 @@ def text_of(value: object) -> str:
     if isinstance(value, (bytes, bytearray)):
         return bytes(value).decode("utf-8", "backslashreplace")
     if value is None or type(value) is bool or type(value) in _PLAIN:
-        return str(value)
+        # Python refuses to write numbers of many thousand digits, which take long.
+        large = isinstance(value, int) and value.bit_length() > 10_000
+        return "(int)" if large else str(value)
     if isinstance(value, PurePath) and type(value).__module__.startswith("pathlib"):
         return str(value)
     if isinstance(value, io.IOBase):
@@ -132,8 +133,3 @@ def size_of(value: object) -> str:
 def error_text(error: BaseException) -> str:
     """Return what is told of a source that raised: never its message, which may quote a value."""
     return type(error).__name__
-
-
-def words(argv: Sequence[object]) -> list[str]:
-    """Return the arguments of *argv* that are texts."""
-    return [str.__str__(word) for word in argv if isinstance(word, str)]

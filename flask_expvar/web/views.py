@@ -19,10 +19,12 @@ from ..pages.page import Page, Scene, scene
 from ..pages.traces_question import from_net_trace
 from ..pages.vars_table import visible
 from ..settings import Settings
+from ..sources.config import provide
 from ..variables.registry import Registry, default_registry
 from .access import DENIED, Gate, Level, startup_warnings
 from .files import render, static_files, version
 from .joining import join
+from .program import FlaskApp
 from .signals import listen
 
 _log = logging.getLogger("flask_expvar")
@@ -79,6 +81,7 @@ class Mount:
         :raises SettingError: if one is wrong.
         """
         settings = join(self._registry, state.app.config)
+        provide(self._registry, FlaskApp(state.app))
         for warning in startup_warnings(settings):
             _log.warning(warning)
         for name, value in (
