@@ -48,6 +48,14 @@ _SCHEME = re.compile(
     r"|\b((?:bearer|negotiate)(?: +|: *))[\w.~+/=-]{4,})"
     r"|\b([Bb]asic +)(?=[A-Za-z0-9+/_-]{0,99}[A-Z0-9=])[A-Za-z0-9+/_-]{6,}=*"
 )
+# A header or a line of YAML. A colon is so common that few names count: `auth: ok` is no secret.
+_AFTER_COLON = re.compile(
+    r"(?i:(?<![\w-])((?:set-)?cookie: {1,3}"
+    r"|x-(?:[a-z]{1,20}-){0,4}(?:key|token|secret|signature|auth) {0,2}: {1,3})[^\r\n\"']+"
+    r"|((?:password|passwd|passphrase|pwd|secret|api[_ -]?key|(?:access|secret|private)[_ -]?key)"
+    r" {0,2}: {1,3})(?:\"[^\"\r\n]+|'[^'\r\n]+|[^\s\"',;]+)"
+    r"|(token {0,2}: {1,3})(?=[^\s\"',;]{0,99}\d)[^\s\"',;]+)"
+)
 _ASSIGNED = re.compile(
     r"(?<![\w.-])([\w.-]+(?:\\{0,3}[\"'])?\]?)(?:=| {1,3}= {1,3}|(?<=[\"'])\s{0,3}:\s{0,3})"
 )
@@ -265,6 +273,7 @@ _RULES: tuple[Callable[[str], str], ...] = (
     partial(_PEM.sub, HIDDEN),
     partial(_URL.sub, _hide_in_url),
     partial(_SCHEME.sub, _hide_scheme),
+    partial(_AFTER_COLON.sub, _hide_scheme),
     _hide_assigned,
     partial(_KNOWN.sub, HIDDEN),
     partial(_DIGITS.sub, _hide_card),

@@ -287,6 +287,28 @@ def test_number_that_only_looks_like_a_card_is_shown() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("text", "hidden"),
+    [
+        ("password: hunter2 rest", "password: hidden rest"),
+        ("db_password: hunter2", "db_password: hidden"),
+        ("API key: k1", "API key: hidden"),
+        ('secret: "two words" rest', 'secret: hidden" rest'),
+        ("token: t0k rest", "token: hidden rest"),
+        ("X-Api-Key: k1", "X-Api-Key: hidden"),
+        ("x-amz-security-token: k1 k2", "x-amz-security-token: hidden"),
+        ("Cookie: a=b; c=d", "Cookie: hidden"),
+        ("unexpected token: else", "unexpected token: else"),
+        ("auth: ok, session: closed", "auth: ok, session: closed"),
+        ("pass: 3, fail: 1", "pass: 3, fail: 1"),
+        ("X-Request-Id: 17", "X-Request-Id: 17"),
+    ],
+)
+def test_what_follows_a_colon_is_hidden_after_few_names(text: str, hidden: str) -> None:
+    assert redact_text(text) == hidden
+    assert redact_text(hidden) == hidden
+
+
 def test_login_of_a_url_is_kept() -> None:
     assert redact_text("postgresql://bob:pw@db/shop") == "postgresql://bob:hidden@db/shop"
 
@@ -358,6 +380,11 @@ HOSTILE = [
     "[",
     "--password ",
     "x-a",
+    " x-a",
+    "x-a-a-a-a-",
+    "password: ",
+    "token: a",
+    'pwd: "',
     " ",
     "\ud800",
 ]
