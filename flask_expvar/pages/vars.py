@@ -18,6 +18,7 @@ from ..variables.registry import Registry
 from ..variables.runtime import runtime as own_runtime
 from ..variables.said import Func, String
 from .page import Query, Scene
+from .vars_secrets import help_text, without_secrets
 from .vars_table import table
 from .vars_text import Form, written
 
@@ -67,7 +68,7 @@ def said(registry: Registry) -> Iterable[tuple[tuple[str, ...], Var]]:
 def _said(path: tuple[str, ...], var: Var) -> dict[str, Any]:
     value, error = None, ""
     try:
-        value = json.loads(_json.compact(var.value))
+        value = without_secrets(path[-1], json.loads(_json.compact(var.value)))
     except BaseException as failure:
         if is_interrupt(failure):
             raise
@@ -215,7 +216,7 @@ def _described(row: Row, tree: Any, shares: Any, said_by: Any) -> dict[str, Any]
     }
     return {
         "kind": spec.kind,
-        "help": spec.help,
+        "help": help_text(spec.help),
         "label": spec.label,
         "multiprocess_mode": spec.mode,
         "value": tree.get(name),

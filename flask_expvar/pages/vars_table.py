@@ -10,6 +10,7 @@ from .. import _json
 from ..variables.layout import Spec
 from ..variables.reading import Row, nest
 from .page import Scene
+from .vars_secrets import help_text
 
 #: Rows of a page unless ``limit`` says otherwise, and at the most.
 USUAL, MOST = 200, 2000
@@ -59,7 +60,7 @@ def _row(
         "name": name,
         "kind": kind,
         "mode": (spec.mode or "") if spec and kind != "func" else "",
-        "help": spec.help if spec else RUNTIME_HELP.get(name, ""),
+        "help": help_text(spec.help) if spec else RUNTIME_HELP.get(name, ""),
         "text": "",
         "title": "",
         "pairs": [],
