@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable
-from functools import partial
+from functools import lru_cache, partial
 from math import log2
 from re import Match
 
@@ -226,13 +226,21 @@ def _hide_assigned(text: str) -> str:
     parts: list[str] = []
     end = 0
     for match in _ASSIGNED.finditer(text):
-        if match.start() < end or not is_secret_name(match[1]):
+        if match.start() < end or not _is_known_secret(match[1]):
             continue
         value = _VALUE.match(text, match.end())
         assert value is not None
         parts += text[end : match.end()], _hide_value(match[1], value[0])
         end = value.end()
     return "".join(parts) + text[end:]
+
+
+def _is_known_secret(name: str) -> bool:
+    return _memo(name) if len(name) <= 64 else is_secret_name(name)
+
+
+#: Texts have the same names again and again; long ones would make a cache large.
+_memo = lru_cache(maxsize=2048)(is_secret_name)
 
 
 def _hide_value(name: str, value: str) -> str:

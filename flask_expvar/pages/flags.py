@@ -20,7 +20,7 @@ from .workers_said import merged
 
 TEXT = "text/plain; charset=utf-8"
 #: Flags that a worker tells of, and characters of their values before those are cut short.
-MOST, TEXTS, SHORT = 2000, 200_000, 100
+MOST, TEXTS, SHORT = 2000, 100_000, 60
 LONGEST_NAME = 200
 
 
