@@ -31,6 +31,7 @@ if t.TYPE_CHECKING:
     from .pages.queue_sources import from_celery as from_celery
     from .pages.queue_sources import from_queue as from_queue
     from .pages.queue_sources import from_rq as from_rq
+    from .pages.registered import register_page as register_page
     from .pages.registered import register_queue as register_queue
     from .sources.flags import register_flags as register_flags
     from .traces.event_log import EventLog as EventLog
@@ -73,7 +74,7 @@ _PLACES = {
     ),
     "pages.queue_items": ("QueueItem", "Recipient"),
     "pages.queue_sources": ("from_celery", "from_queue", "from_rq"),
-    "pages.registered": ("register_queue",),
+    "pages.registered": ("register_page", "register_queue"),
     "sources.flags": ("register_flags",),
     "traces.event_log": ("EventLog",),
     "traces.events": ("event_log",),
@@ -106,7 +107,8 @@ __all__ = [
     "String", "Trace", "TraceHandler", "UnknownError", "Var", "blueprint", "current_trace",
     "default_registry", "event_log", "from_celery", "from_queue", "from_rq", "get",
     "lower_loggers", "new_float", "new_histogram", "new_int", "new_map", "new_string", "publish",
-    "publish_build_info", "register_flags", "register_queue", "snapshot", "trace", "unpublish",
+    "publish_build_info", "register_flags", "register_page", "register_queue", "snapshot",
+    "trace", "unpublish",
 ]  # fmt: skip
 
 if not t.TYPE_CHECKING:

@@ -49,16 +49,19 @@ def number(value: int | float) -> str:
     return _float(value, 1e-4, 1e6)
 
 
-def compact(value: object) -> str:
+def compact(value: object, leaves: Mapping[type, Callable[[Any], str]] | None = None) -> str:
     """Return *value* as Go's encoding/json would: no spaces, keys sorted by bytes.
 
     Whatever JSON does not know is null at its place, and so are cycles, nesting deeper
     than 64 and containers that fail when read. More than 100,000 values are null
     altogether. No ``__str__`` or ``__repr__`` of a value is called. Only exceptions that
     are no :class:`Exception`, such as a server's timeout, pass through.
+
+    :param leaves: what makes JSON of further classes and those derived from them, or does so
+        otherwise.
     """
     try:
-        return _Walk().value(value)
+        return _Walk(leaves).value(value)
     except _TooManyError:
         return "null"
 
@@ -155,11 +158,13 @@ _LEAVES: dict[type, Callable[[Any], str]] = {
 }
 
 
-def _scalar(kind: type, value: object) -> str | None:
+def _scalar(
+    kind: type, value: object, leaves: Mapping[type, Callable[[Any], str]] = _LEAVES
+) -> str | None:
     """Return the text of an instance of a leaf's type or of a subclass of it."""
     for base in kind.__mro__:
-        if base in _LEAVES:
-            return _LEAVES[base](value)
+        if base in leaves:
+            return leaves[base](value)
     return None
 
 
@@ -170,15 +175,16 @@ class _TooManyError(Exception):
 class _Walk:
     """One way through a value: knows the containers it is in and how many values are left."""
 
-    __slots__ = ("_inside", "_left")
+    __slots__ = ("_inside", "_leaves", "_left")
 
-    def __init__(self) -> None:
+    def __init__(self, leaves: Mapping[type, Callable[[Any], str]] | None = None) -> None:
+        self._leaves = {**_LEAVES, **leaves} if leaves else _LEAVES
         self._inside: set[int] = set()
         self._left = MAX_VALUES
 
     def value(self, value: object) -> str:
         try:
-            leaf = _LEAVES.get(type(value))
+            leaf = self._leaves.get(type(value))
             return leaf(value) if leaf is not None else self._other(value)
         except _TooManyError:
             raise
@@ -188,7 +194,7 @@ class _Walk:
     def _other(self, value: object) -> str:
         # The type is asked, not the object: a proxy's __class__ runs foreign code.
         kind = type(value)
-        scalar = _scalar(kind, value)
+        scalar = _scalar(kind, value, self._leaves)
         if scalar is not None:
             return scalar
         if id(value) in self._inside or len(self._inside) >= MAX_DEPTH:

@@ -38,9 +38,18 @@ class Bounded:
         self._turns: dict[int, Any] = {}
         self._since = 0.0
 
-    def start(self, *arguments: Any, clock: Clock = time.monotonic) -> Call:
-        """Begin a call, unless one is running; :meth:`Call.result` has what it returned."""
-        return Call(self, arguments, clock)
+    def start(
+        self,
+        *arguments: Any,
+        then: Callable[[Any], Any],
+        clock: Clock = time.monotonic,
+    ) -> Call:
+        """Begin a call, unless one is running; :meth:`Call.result` has what came of it.
+
+        :param then: makes the result of what the function returned, in the same thread: to
+            read a lazy list may take as long as to call the function.
+        """
+        return Call(self, arguments, then, clock)
 
     def _turn(self) -> Any:
         return self._turns.setdefault(os.getpid(), allocate_lock())
@@ -49,9 +58,16 @@ class Bounded:
 class Call:
     """One call, begun or waiting for the one before it to end."""
 
-    def __init__(self, bounded: Bounded, arguments: tuple[Any, ...], clock: Clock) -> None:
+    def __init__(
+        self,
+        bounded: Bounded,
+        arguments: tuple[Any, ...],
+        then: Callable[[Any], Any],
+        clock: Clock,
+    ) -> None:
         self._bounded = bounded
         self._arguments = arguments
+        self._then = then
         self._clock = clock
         self._turn = bounded._turn()
         self._done = allocate_lock()
@@ -72,7 +88,7 @@ class Call:
 
     def _run(self) -> None:
         try:
-            self._returned = self._bounded.function(*self._arguments)
+            self._returned = self._then(self._bounded.function(*self._arguments))
         except BaseException as error:  # SystemExit too: it must not pass for None
             self._raised = error
         finally:
@@ -80,11 +96,11 @@ class Call:
             self._done.release()
 
     def result(self, until: float) -> Any:
-        """Return what the function returned.
+        """Return what came of the call.
 
         :param until: how long to wait, by the clock.
         :raises LateError: if it is not known by then.
-        :raises BaseException: what the function raised.
+        :raises BaseException: what was raised there.
         """
         if not self._begun:
             running = self._clock() - self._bounded._since

@@ -14,6 +14,7 @@ from .config import Config
 from .events import Events
 from .flags import Flags
 from .moments import duration
+from .own import own_pages
 from .page import Page, Query, Scene
 from .queue import Queue
 from .threads import Threads
@@ -69,7 +70,7 @@ class Overview:
             "routes": routes(_map(tree, "http/requestSeconds")),
             "pages": [
                 {"name": page.name, "title": page.title, "href": page.name, "about": page.about}
-                for page in self._pages.values()
+                for page in (*self._pages.values(), *own_pages(scene.registry).values())
                 if page.name
             ],
             "empty": not _map(tree, "http/responseCodeCount"),

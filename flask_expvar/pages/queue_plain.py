@@ -23,7 +23,7 @@ MOST_RETURNED = 100_000
 #: Bytes of items that one worker tells of, and that one answer has.
 TOLD_BYTES, MOST_BYTES = 500_000, 1_200_000
 #: How long one worker reads items, in seconds: hiding secrets takes 0.4 µs a character.
-TELLING_BUDGET = 0.15
+TELLING_BUDGET = 0.3
 
 
 @dataclass(frozen=True)
@@ -57,37 +57,40 @@ def tell_queues(
         if asked.name in ("", shown_name(name)) and (speaks or not each.shared)
     ]
     # All are begun before one is waited for: a queue that hangs costs the others nothing.
-    calls = [(each, _begin(each, asked)) for each in wanted]
     share = max(len(wanted), 1)
     limits = Limits(TOLD_BYTES // share, TELLING_BUDGET / share, clock, wall, sensitive)
-    told = [_section(source, call, asked, until, limits) for source, call in calls]
+    calls = [(each, _begin(each, asked, limits)) for each in wanted]
+    told = [_section(source, call, until, sensitive) for source, call in calls]
     return {"names": [shown_name(name) for name in sorted(queues)], "queues": told}
 
 
-def _begin(source: Source, asked: Question) -> Call | Exception:
+def _begin(source: Source, asked: Question, limits: Limits) -> Call | Exception:
+    def page(returned: Any) -> dict[str, Any]:
+        items, depth = _returned(returned, source.paged)
+        return _page(_oldest_first(items), depth, source, asked, limits)
+
     try:
         if not source.paged:
-            return source.fetch.start()
+            return source.fetch.start(then=page)
         if asked.text:
-            return source.fetch.start(SCANNED, 0)
-        return source.fetch.start(asked.limit, asked.offset)
+            return source.fetch.start(SCANNED, 0, then=page)
+        return source.fetch.start(asked.limit, asked.offset, then=page)
     except Exception as error:  # no thread is to be had
         return error
 
 
 def _section(
-    source: Source, call: Call | Exception, asked: Question, until: float, limits: Limits
+    source: Source, call: Call | Exception, until: float, sensitive: bool
 ) -> dict[str, Any]:
     section = {"name": shown_name(source.name), "shared": source.shared, "error": ""}
     try:
         if isinstance(call, Exception):
             raise call
-        items, depth = _returned(call.result(until), source.paged)
-        return {**section, **_page(_oldest_first(items), depth, source, asked, limits)}
+        return {**section, **call.result(until)}
     except (LateError, OddError) as error:
         return {**section, "error": str(error)}
     except BaseException as error:
-        return {**section, "error": said(error, limits.sensitive)}
+        return {**section, "error": said(error, sensitive)}
 
 
 def _returned(value: Any, paged: bool) -> tuple[list[Any], int]:
@@ -122,22 +125,27 @@ def _page(
     items: list[Any], depth: int, source: Source, asked: Question, limits: Limits
 ) -> dict[str, Any]:
     now = limits.wall()
+    read, cut = len(items), False
     oldest = next((made for made in map(created_of, items) if made is not None), None)
     if asked.text:
         found, of, scanned = _search(items[:SCANNED], now, asked, limits)
     else:
         start = 0 if source.paged else asked.offset
-        found = _shown(items[start : start + asked.limit], now, limits)
+        items = items[start : start + asked.limit]
+        found = _shown(items, now, limits)
         of, scanned = depth, len(found)
+        cut = len(found) < len(items)
     return {
         "depth": depth,
         "now": now,
         "oldest": None if oldest is None else round(now - oldest, 3),
         # Of a source with its own paging no more is known than it returned.
-        "oldestIsOfAll": len(items) >= depth,
+        "oldestIsOfAll": read >= depth,
         "states": states_of(found),
         "items": found,
         "showing": len(found),
+        # Whether there was no room or time for all items of this page.
+        "cut": cut,
         "first": asked.offset + 1,
         "of": of,
         "scanned": scanned,
@@ -219,6 +227,7 @@ def merge_queues(
     share = MOST_BYTES // max(len(sections), 1)
     for section in sections:
         if not section["error"]:
-            section["items"] = _fitting(section["items"], share)
-            section["showing"] = len(section["items"])
+            fitting = _fitting(section["items"], share)
+            section["cut"] = section["cut"] or len(fitting) < len(section["items"])
+            section["items"], section["showing"] = fitting, len(fitting)
     return sections

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from datetime import datetime, timezone
 from itertools import islice
 from typing import Any
@@ -41,10 +42,11 @@ def from_queue(
     """
 
     def fetch(limit: int, offset: int) -> Found:
-        mutex, held = getattr(queue, "mutex", None), getattr(queue, "queue", None)
-        if mutex is None or held is None:
+        held = getattr(queue, "queue", None)
+        if held is None:
             return [], queue.qsize()
-        with mutex:
+        # gevent's has no mutex: it is not changed while this greenlet does not wait.
+        with getattr(queue, "mutex", None) or nullcontext():
             depth = len(held)
             items = list(islice(held, offset, offset + limit))
         # Outside of the mutex: whoever works with the queue waits for it.

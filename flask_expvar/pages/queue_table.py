@@ -42,7 +42,7 @@ def _section(section: Mapping[str, Any], asked: Question, number: int) -> dict[s
     }
     if section["error"]:
         return {**shown, "rows": [], "states": []}
-    more = section["first"] - 1 + section["showing"] < section["of"]
+    more = not section["cut"] and section["first"] - 1 + section["showing"] < section["of"]
     return {
         **shown,
         "depth": f"{section['depth']:,}",
@@ -61,6 +61,10 @@ def _section(section: Mapping[str, Any], asked: Question, number: int) -> dict[s
         "searched": section["searched"],
         "previous": asked.same(page=asked.page - 1) if asked.page > 1 else "",
         "next": asked.same(page=asked.page + 1) if more and asked.page < PAGES else "",
+        # The next page would begin behind those that there was no room for.
+        "smaller": asked.same(page="", limit=max(section["showing"] // 2, 1))
+        if section["cut"]
+        else "",
     }
 
 

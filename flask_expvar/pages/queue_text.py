@@ -50,7 +50,8 @@ def _which(section: Mapping[str, Any]) -> str:
     which = f"{first} to {first + count - 1}" if count else "none"
     if section["searched"]:
         return f"{which} of {section['of']} found in {section['scanned']} scanned"
-    return f"{which} of {section['of']}"
+    more = "; there was no room for more: ask for a smaller limit" if section["cut"] else ""
+    return f"{which} of {section['of']}{more}"
 
 
 def _item(item: Mapping[str, Any]) -> str:

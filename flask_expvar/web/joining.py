@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..pages.overview import all_pages
+from ..pages.own import own_pages
 from ..pages.page import answer
 from ..settings import Settings
 from ..variables.registry import Registry
@@ -46,7 +47,7 @@ def join(registry: Registry, config: Mapping[str, Any]) -> Settings:
 
     def answer_sibling(request: Any) -> Any:
         found = served()
-        return {} if found is None else answer(pages, found, request)
+        return {} if found is None else answer({**pages, **own_pages(found)}, found, request)
 
     runtime.start()
     membership(registry).join(settings.directory, os.environ, answer_sibling)

@@ -15,6 +15,7 @@ from flask.blueprints import BlueprintSetupState
 from ..exceptions import ParameterError, SettingError, UnknownError
 from ..pages.moments import duration
 from ..pages.overview import all_pages
+from ..pages.own import own_pages
 from ..pages.page import Page, Scene, scene
 from ..pages.traces_question import from_net_trace
 from ..pages.vars_table import visible
@@ -101,8 +102,8 @@ class Mount:
             _route(state, f"/{page.name}.json", f"{endpoint}_json", twin)
         _route(state, "/requests", "requests", self._guarded(_requests))
         _route(state, "/static/<path:file>", "static", self._guarded(_static))
-        # Everything else below the prefix is refused at the same gate.
-        _route(state, "/<path:rest>", "rest", self._guarded(self._nothing))
+        # The application's own pages; everything else below the prefix is refused, at one gate.
+        _route(state, "/<path:rest>", "rest", self._guarded(self._rest))
 
     def _guarded(self, view: Callable[..., Response]) -> Callable[..., Response]:
         def guarded(**values: str) -> Response:
@@ -164,7 +165,7 @@ class Mount:
         except UnknownError as error:
             return self._problem(404, str(error), error.link)
 
-    def _show(self, page: Page, twin: bool) -> Callable[[Level], Response]:
+    def _show(self, page: Page, twin: bool, template: str = "") -> Callable[[Level], Response]:
         def show(level: Level) -> Response:
             began = time.perf_counter()
             sensitive = level >= Level.SENSITIVE
@@ -172,7 +173,7 @@ class Mount:
             if not twin and _is_browser():
                 data = page.html(found)
                 frame = self._frame(page.title, page.name, found, began)
-                body = render(page.name or "overview", data=data, frame=frame)
+                body = render(template or page.name or "overview", data=data, frame=frame)
                 response = Response(body, mimetype="text/html")
             else:
                 text, media_type = page.machine(found, twin)
@@ -185,7 +186,12 @@ class Mount:
 
         return show
 
-    def _nothing(self, level: Level, rest: str) -> Response:
+    def _rest(self, level: Level, rest: str) -> Response:
+        """Answer for the application's own pages, which may be registered at any time."""
+        name = rest.removesuffix(".json")
+        page = own_pages(self._registry).get(name.removesuffix("/") if name == rest else name)
+        if page is not None:
+            return self._show(page, name != rest, "own")(level)
         raise UnknownError("There is no such page.")
 
     def _problem(self, status: int, sentence: str, link: tuple[str, str] | None = None) -> Response:
@@ -218,7 +224,7 @@ class Mount:
                     "href": page.name or "./",
                     "current": page.name == name,
                 }
-                for page in self._pages.values()
+                for page in (*self._pages.values(), *own_pages(self._registry).values())
             ],
             "workers": [
                 {"pid": part.pid, "uptime": duration(now - part.started_ns / 1e9)}
