@@ -257,11 +257,11 @@ def change(verb, other):
     if os.getpid() == other:
         return "not me", 409
     if verb == "set":
-        texts.set("key", "set by another")
+        texts.set("text", "set by another")
     elif verb == "delete":
-        texts.delete("key")
+        texts.delete("text")
     else:
-        texts.new_string("key")
+        texts.new_string("text")
     return str(os.getpid())
 """
 
@@ -282,13 +282,13 @@ def test_a_text_is_deleted_by_a_worker_that_never_had_it(gunicorn: Start) -> Non
         return [variables(server)["shop/texts"] for _ in range(10)]
 
     setter = ask("set")
-    assert shown() == [{"key": "set by another"}] * 10
+    assert shown() == [{"text": "set by another"}] * 10
     deleter = ask("delete", setter)
     assert shown() == [{}] * 10
     assert ask("declare", setter) == deleter
-    assert shown() == [{"key": ""}] * 10
+    assert shown() == [{"text": ""}] * 10
     assert ask("set", deleter) == setter
-    assert shown() == [{"key": "set by another"}] * 10
+    assert shown() == [{"text": "set by another"}] * 10
 
 
 TWO_APPS = """
