@@ -57,7 +57,7 @@ def test_workers_of_another_user_tell_the_figures_of_all(server: Gunicorn) -> No
         assert sorted(map(int, read["workers"])) == server.worker_pids()
         assert read["process"]["threads"] >= 6
     overview = server.get("/debug/", headers={**TOKEN, "Accept": "text/html"})
-    assert (overview.status, "3 alive" in overview.text) == (200, True)
+    assert (overview.status, "3 alive" in overview.text) == (200, True), server.log
 
 
 def test_workers_of_another_user_die_without_a_loss(server: Gunicorn) -> None:
