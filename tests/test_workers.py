@@ -110,7 +110,7 @@ def test_totals_cover_what_clients_got_while_workers_are_killed(gunicorn: Start,
 
 def kill_at_random(server: Gunicorn, done: threading.Event) -> None:
     chance = random.Random(7)
-    while not done.wait(0.3):
+    while not done.wait(0.7):  # long enough for a new worker to come up and serve
         pids = server.worker_pids()
         if pids:
             with contextlib.suppress(ProcessLookupError):
