@@ -22,6 +22,8 @@ def environment() -> Environment:
     """Return the templates: not the application's, whose context and filters are not ours."""
     return Environment(
         loader=PackageLoader("flask_expvar.web", "templates"),
+        # What was read before a fork is good in a worker whose user may not read it again.
+        auto_reload=False,
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,
