@@ -141,6 +141,21 @@ def seen(server: Gunicorn, **query: Any) -> Any:
     return answer.json()
 
 
+def ended(server: Gunicorn, family: str) -> Any:
+    """Return the traces of a family when none runs any more.
+
+    A client has its answer a moment before the server closes the body.
+    """
+    found: list[Any] = []
+
+    def is_over() -> bool:
+        found[:] = seen(server, fam=family)["traces"]
+        return not any(trace["running"] for trace in found)
+
+    server.wait_until(is_over, what=f"the traces of {family} end")
+    return found
+
+
 def family(server: Gunicorn, name: str) -> Any:
     found = [each for each in seen(server)["families"] if each["family"] == name]
     return found[0] if found else None
@@ -193,13 +208,12 @@ def test_requests_of_all_workers_are_found_through_any(serve: Any, kind: str) ->
         made.append(int(server.get("/items/1").text))
         return len(made) >= 25 and len(set(made)) > 1
 
-    def ended() -> bool:
-        # A client has its answer a moment before the server closes the body.
+    def is_over() -> bool:
         found = family(server, ITEMS)
         return bool(found["running"] == 0 and found["seconds"]["all"]["count"] == len(made))
 
     server.wait_until(spread, what="two workers answer")
-    server.wait_until(ended, what="the last request ends")
+    server.wait_until(is_over, what="the last request ends")
 
     for _ in range(6):
         found = family(server, ITEMS)
@@ -285,7 +299,7 @@ def test_streamed_body_is_timed_to_its_end_with_the_first_byte_apart(serve: Any,
         assert read(connection).endswith(b"ab")
 
     server.wait_until(lambda: not in_flight(server), what="the body is closed")
-    (trace,) = seen(server, fam="GET /timed")["traces"]
+    (trace,) = ended(server, "GET /timed")
     assert 0.2 <= trace["seconds"] < 10
     assert trace["facts"]["firstByte"] <= trace["seconds"] - 0.2
     assert texts(trace) == ["matched", "first byte", "done"]
@@ -302,7 +316,7 @@ def test_client_that_hangs_up_ends_the_trace(serve: Any, kind: str) -> None:
 
     server.wait_until(lambda: not in_flight(server), what="the request ends")
     assert family(server, "GET /flood")["running"] == 0
-    (trace,) = seen(server, fam="GET /flood")["traces"]
+    (trace,) = ended(server, "GET /flood")
     assert (trace["running"], trace["facts"]["status"]) == (False, "200")
     assert trace["facts"]["sent"] > 0
 
@@ -314,7 +328,7 @@ def test_records_below_the_level_are_in_the_trace_and_not_in_the_log(serve: Any)
     server = serve(APP, "-w", "2")
     server.get("/logging")
 
-    (trace,) = seen(server, fam="GET /logging")["traces"]
+    (trace,) = ended(server, "GET /logging")
     assert texts(trace)[1:3] == ["DEBUG shop: quiet", "WARNING shop: loud"]
     assert (server.log.count("logged loud"), server.log.count("logged quiet")) == (1, 0)
 
@@ -357,7 +371,7 @@ def test_thread_of_a_pool_has_the_trace_that_it_is_handed(serve: Any, kind: str)
     server = serve(APP, *KINDS[kind])
 
     assert server.get("/pool").text == "<NoTrace>"
-    (trace,) = seen(server, fam="GET /pool")["traces"]
+    (trace,) = ended(server, "GET /pool")
     assert "handed over" in texts(trace)
 
 
@@ -367,9 +381,9 @@ def test_view_that_is_a_coroutine_has_the_trace_of_its_request(serve: Any, kind:
     server = serve(APP, *KINDS[kind])
 
     assert server.get("/nothing").text == "/nothing"
-    (trace,) = seen(server, fam="GET /nothing")["traces"]
+    (trace,) = ended(server, "GET /nothing")
     assert texts(trace) == ["matched", "in a task", "", "first byte", "done"]
-    (child,) = seen(server, fam="of the task")["traces"]
+    (child,) = ended(server, "of the task")
     assert child["parent"] == trace["id"]
 
 
@@ -393,7 +407,7 @@ def test_child_that_a_view_forks_does_not_disturb_its_parent(
         go.touch()
         assert b" 200 " in read(connection)
 
-    (trace,) = seen(server, fam=name)["traces"]
+    (trace,) = ended(server, name)
     assert texts(trace) == ["matched", "in the parent", "first byte", "done"]
     assert (family(server, name)["running"], in_flight(server)) == (0, 0)
     assert family(server, ITEMS) is family(server, "of the child") is None
