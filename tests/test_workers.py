@@ -58,6 +58,8 @@ def test_every_worker_tells_the_figures_of_all(gunicorn: Start, kind: str) -> No
         assert server.get("/").status == 200
     server.get("/fail")
 
+    # A client has its answer a moment before the server closes the body.
+    server.wait_until(lambda: in_flight(server) == 0, what="the last request ends")
     reads = [variables(server) for _ in range(20)]
 
     for read in reads:
@@ -104,7 +106,7 @@ def test_totals_cover_what_clients_got_while_workers_are_killed(gunicorn: Start,
     assert codes(server)["200"] >= sum(got)
     server.wait_until(lambda: len(server.worker_pids()) == 3, what="three workers")
     assert len({str(codes(server)) for _ in range(20)}) == 1
-    assert in_flight(server) == 0
+    server.wait_until(lambda: in_flight(server) == 0, what="the last request ends")
     assert "SIGKILL" in server.log
 
 
