@@ -34,7 +34,7 @@ def expvar(traces: bool = True) -> Flask:
     app = plain()
     app.register_blueprint(blueprint())
     middleware = ExpvarMiddleware(app.wsgi_app, traces=traces)
-    app.wsgi_app = middleware  # type: ignore[method-assign]
+    app.wsgi_app = middleware  # type: ignore[method-assign]  # as Flask's docs do
     request(app)()  # the first one joins
     assert isinstance(default_registry.store, SharedStore)
     assert not traces or (middleware.requests and middleware.requests.notes)

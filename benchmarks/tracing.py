@@ -93,7 +93,8 @@ class Crowd:
     def grow(self, count: str) -> float:
         """Answer requests until there have been *count*; return the MiB of the process."""
         while self._count < int(count):
-            self._app({"REQUEST_METHOD": "GET"}, _ignore).close()  # type: ignore[attr-defined]
+            body: Any = self._app({"REQUEST_METHOD": "GET"}, _ignore)
+            body.close()
             self._count += 1
         gc.collect()
         return resident() / 2**20

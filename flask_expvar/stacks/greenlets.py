@@ -26,7 +26,8 @@ def greenlets() -> tuple[list[Seen], str]:
     found = instances(kind)
     if found is None:
         return [], f"Greenlets are {TOO_MANY}."
-    names = {ident: thread.name for ident, thread in dict(threading._active).items()}  # type: ignore[attr-defined]
+    active = dict(threading._active)  # type: ignore[attr-defined]  # enumerate() waits for a lock
+    names = {ident: thread.name for ident, thread in active.items()}
     seen = [_seen(each, names) for each in found[:MOST] if not each.dead]
     note = f"Greenlets: {MOST:,} of {len(found):,} are told." if len(found) > MOST else ""
     return [one for one in seen if one is not None], note

@@ -130,7 +130,7 @@ class _Known:
 
 def _known() -> dict[int, _Known]:
     # A copy: threading.enumerate() waits for a lock, under gevent for a greenlet's.
-    active = dict(threading._active)  # type: ignore[attr-defined]
+    active = dict(threading._active)  # type: ignore[attr-defined]  # enumerate() waits for a lock
     return {
         ident: _Known(str(thread.name), thread.native_id, thread.daemon)
         for ident, thread in active.items()

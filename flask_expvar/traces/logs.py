@@ -119,7 +119,7 @@ def lower_loggers() -> None:
 
 def _set_levels() -> None:
     # The lock of the logging module, which is whole again in a forked child.
-    with logging._lock:  # type: ignore[attr-defined]
+    with logging._lock:  # type: ignore[attr-defined]  # it has no public name
         for logger in _loggers():
             _set_level(logger)
         lowered = [each for each in _loggers() if isinstance(_deciding_level(each), _Lowered)]

@@ -162,7 +162,7 @@ class Map(Nesting, Var):
     def value(self) -> dict[str, Any]:
         """The values by key over all workers, sorted."""
         if self._home is not None:
-            return self._home.total(self._node)  # type: ignore[no-any-return]
+            return self._home.total(self._node)  # type: ignore[no-any-return]  # a map's is a dict
         return {key: self._vars[key].value for key in sorted(self._vars)}
 
     def own(self, key: str) -> Var | None:
