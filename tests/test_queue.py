@@ -723,9 +723,10 @@ def test_a_shared_queue_is_listed_once_and_others_by_each_worker(
         return ask(f"/debug/queue.json{query}").json()
 
     def joined() -> bool:
+        # A worker answers before its module, whose last lines register the queues, is read.
         pids = server.worker_pids()
-        found = seen()
-        return len(pids) == 2 and sorted(found["workers"]) == pids and not found["missing"]
+        found = [each["worker"] for each in seen()["queues"] if each["name"] == "jobs"]
+        return len(pids) == 2 and sorted(found) == pids
 
     server.wait_until(joined, what="both workers join")
     pids = server.worker_pids()
