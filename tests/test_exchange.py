@@ -316,3 +316,18 @@ def test_the_middleware_keeps_to_the_rules_of_wsgi(wrap: Any) -> None:
         return [b"hello"]
 
     assert serve(validator(wrap(validator(app))), environ_overrides={"SCRIPT_NAME": ""}) == b"hello"
+
+
+def test_nothing_can_be_written_after_the_end(registry: Registry) -> None:
+    kept: list[Callable[[bytes], Any]] = []
+
+    def app(environ: Any, start_response: Any) -> list[bytes]:
+        kept.append(start_response("200 OK", []))
+        return [b"a"]
+
+    wrapped = ExpvarMiddleware(app, registry=registry, attach=lambda: None)
+    body: Any = wrapped(EnvironBuilder().get_environ(), lambda status, headers: [].append)
+    body.close()
+
+    with pytest.raises(ValueError, match="has ended"):
+        kept[0](b"late")

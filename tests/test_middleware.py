@@ -17,6 +17,8 @@ import pytest
 from flask import Flask, Response, abort, request
 from werkzeug.test import EnvironBuilder, run_wsgi_app
 
+from flask_expvar.traces.family import KEPT
+from flask_expvar.traces.tracer import tracer_of
 from flask_expvar.variables.kinds import Float, Int
 from flask_expvar.variables.registry import DROPPED, Registry, default_registry
 from flask_expvar.variables.store import LocalStore
@@ -423,17 +425,21 @@ def exchanges() -> list[Exchange]:
     return [found for found in gc.get_objects() if type(found) is Exchange]
 
 
-def test_finished_request_leaves_no_garbage(wrap: Wrap) -> None:
-    app = wrap(generating(b"a"))
+@pytest.mark.parametrize("traces", [True, False])
+def test_finished_request_leaves_no_garbage(wrap: Wrap, registry: Registry, traces: bool) -> None:
+    app = wrap(generating(b"a"), traces=traces)
     gc.collect()
     gc.disable()
     try:
         others = {id(found) for found in exchanges()}
-        body = app(EnvironBuilder().get_environ(), lambda status, headers: None)
-        list(body)
-        body.close()
+        for _ in range(50):
+            body = app(EnvironBuilder().get_environ(), lambda status, headers: None)
+            list(body)
+            body.close()
         del body
-        assert not [found for found in exchanges() if id(found) not in others]
+        tracer_of(registry).settle()
+        left = [found for found in exchanges() if id(found) not in others]
+        assert len(left) <= (2 * KEPT if traces else 0)  # of two latency bands, on a busy machine
     finally:
         gc.enable()
 

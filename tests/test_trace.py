@@ -361,7 +361,7 @@ def test_children_begun_by_two_threads_use_one_budget(tracer: Tracer) -> None:
                 go_on.wait(0.5)  # with the lock the others cannot come
             return found
 
-    parent._tree = ParkedBudget([0])
+    parent._own().tree = ParkedBudget([0])
     thread = threading.Thread(target=parent.child, args=("item", "slow"))
     thread.start()
     assert inside.wait(30)
@@ -370,7 +370,7 @@ def test_children_begun_by_two_threads_use_one_budget(tracer: Tracer) -> None:
     go_on.set()
     thread.join(30)
 
-    assert list(parent._tree) == [10]
+    assert list(parent._own().tree) == [10]
 
 
 def test_children_of_an_ended_trace_cost_its_tree_nothing(tracer: Tracer) -> None:

@@ -17,6 +17,7 @@ from gates import FakeClock
 import flask_expvar as expvar
 from flask_expvar import Registry
 from flask_expvar.traces.texts import LONGEST, LONGEST_MESSAGE, LONGEST_NAME
+from flask_expvar.traces.trace import Trace
 from flask_expvar.traces.tracer import MAX_FAMILIES, MOST_EVENTS, Tracer, tracer_of
 
 
@@ -50,10 +51,9 @@ def test_family_may_be_begun_while_they_are_listed(tracer: Tracer) -> None:
     class Interrupted:
         """A source at which a signal handler or a finalizer begins a family."""
 
-        @property
-        def running(self) -> dict[int, Any]:
+        def running(self) -> list[Trace]:
             tracer.family(f"new {next(numbers)}")
-            return {}
+            return []
 
         def settle(self) -> None: ...
 

@@ -35,7 +35,6 @@ from flask_expvar.pages.traces_tree import merge_trace
 from flask_expvar.traces import tracer as tracers
 from flask_expvar.traces.trace import Trace
 from flask_expvar.traces.tracer import Tracer
-from flask_expvar.web.requests import Requests
 
 TOKEN = "a-token-of-the-tests-0123456789"
 OPEN = {"Authorization": f"Bearer {TOKEN}"}
@@ -379,11 +378,15 @@ def test_the_json_twin_takes_the_same_parameters(client: FlaskClient, some: list
 
 
 def test_requests_whose_route_is_not_known_yet_are_starting(
-    get: Callable[..., Any], tracer: Tracer
+    get: Callable[..., Any], registry: expvar.Registry
 ) -> None:
-    environ: dict[str, Any] = {}
+    def app(environ: Any, start_response: Any) -> Iterator[bytes]:
+        yield b""
+
     # In a context of its own: it is not the request that asks.
-    copy_context().run(Requests(tracer, tracer.clock).begin, environ, "GET", tracer.clock())
+    environ: dict[str, Any] = {"REQUEST_METHOD": "GET"}
+    wrapped = expvar.ExpvarMiddleware(app, registry=registry, attach=lambda: None)
+    running = copy_context().run(wrapped, environ, lambda *response: None)
 
     assert get()["families"][0] == get()["families"][0] | {"family": "(starting)", "running": 1}
     (entry,) = get("?fam=(starting)&b=-1")["traces"]
@@ -391,6 +394,7 @@ def test_requests_whose_route_is_not_known_yet_are_starting(
 
     environ["expvar.route"] = "/x"
     assert get(f"?trace={quote(entry['id'])}")["trace"]["family"] == "GET /x"
+    del running
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,7 @@ def requests_by_ident(tracer: Tracer) -> dict[int, Any]:
     """Return the running requests by the thread or greenlet that serves them."""
     found: dict[int, Any] = {}
     for source in tracer.sources:
-        for trace in list(source.running.values()):
+        for trace in source.running():
             # The newest one: a body that its server has never closed runs for ever.
             found[getattr(trace, "ident", 0)] = trace
     return found

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 
 from .event import RECORD
 from .texts import message, place, text_of
-from .trace import current
+from .trace import current, innermost
 
 # The records that are in a trace already, where more than one handler gets them. Not an attribute
 # of the record: formatters that write JSON would show it.
@@ -71,7 +71,7 @@ class TraceHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Add *record* to the current trace, once, whatever is in it."""
-        trace = current.get()
+        trace = innermost()
         if trace is None:
             return
         try:

@@ -9,6 +9,8 @@ from types import TracebackType
 from typing import Any, Protocol, TypeVar
 
 from .event import CHILD, ERROR, EXCEPTION, LINK, LOG
+from .known import FEWEST_EVENTS as FEWEST_EVENTS
+from .known import MAX_EVENTS as MAX_EVENTS
 from .known import Home, Known
 from .nothing import NO_TRACE, NoTrace
 from .texts import LONGEST, is_error, kind_of, message, place, text_of
@@ -16,14 +18,17 @@ from .wrapping import fail, wrapped
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-MAX_EVENTS, FEWEST_EVENTS = 100, 6
 #: So many traces below one are kept as long as it is; more are, while their own family keeps them.
 KEPT_BELOW = 100
 
 #: See :meth:`Trace.__enter__`.
 OUTSIDE: Any = object()
 
-current: ContextVar[Trace | None] = ContextVar("flask_expvar.trace", default=None)
+#: The current trace; of a request a weak reference: what has lost its response must not live on
+#: because it was the last in its thread.
+current: ContextVar[Trace | weakref.ref[Any] | None] = ContextVar(
+    "flask_expvar.trace", default=None
+)
 
 
 class Starter(Protocol):
@@ -123,14 +128,16 @@ class Trace(Known):
 
     def _adopt(self, child: Trace) -> None:
         """Make *child*, which is about to begin, a child of this one."""
-        child._parent = (weakref.ref(self), self.id)
+        below = child._own()
+        below.above = (weakref.ref(self), self.id)
         with self._family.lock:  # many threads may have the same tree
+            more = self._own()
             if self._end is not None:
-                self._late += 1
+                more.late += 1
                 return
-            if self._tree is None:
-                self._tree = [0]
-            child._tree = tree = self._tree
+            if more.tree is None:
+                more.tree = [0]
+            below.tree = tree = more.tree
             tree[0] += 1
             # Weak beyond a number: a chain of children must not keep what the rings have let go.
             kept: Any = child if tree[0] <= KEPT_BELOW else (weakref.ref(child), child.id)
@@ -176,15 +183,15 @@ class Trace(Known):
     @property
     def outer(self) -> Trace | None:
         """The trace that was the current one outside of this one's block, while that is run."""
-        before: Trace | None = None if self._before is OUTSIDE else self._before
-        return before
+        before = None if self._before is OUTSIDE else self._before
+        return before() if type(before) is weakref.ref else before
 
     def _within(self) -> bool:
         """Whether the current trace was entered in this one's block, and has been left behind.
 
         Generators leave blocks in any order: one that has been left already changes nothing.
         """
-        now = current.get()
+        now = innermost()
         for _ in range(100):  # bounded, as blocks entered twice can make a circle
             if now is None or now is self:
                 break
@@ -196,7 +203,12 @@ class Trace(Known):
 
         Of a generator the trace lasts until it ends.
         """
-        begin, family, title, most = self._family.tracer.here, self.family, self.title, self._max
+        begin, family, title, most = (
+            self._family.tracer.here,
+            self.family,
+            self.title,
+            self._more.most,
+        )
         self._family.discard(self)
         made: F = wrapped(func, lambda: begin(family, title, most))
         return made
@@ -208,4 +220,10 @@ def current_trace() -> Trace | NoTrace:
     Threads do not inherit it by themselves: hand it over with
     ``pool.submit(contextvars.copy_context().run, work)``.
     """
-    return current.get() or NO_TRACE
+    return innermost() or NO_TRACE
+
+
+def innermost() -> Trace | None:
+    """Return the current trace, None outside of one."""
+    found = current.get()
+    return found() if type(found) is weakref.ref else found  # type: ignore[return-value]

@@ -6,7 +6,7 @@ import itertools
 import os
 import time
 import weakref
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any, Protocol
 
@@ -14,9 +14,10 @@ from .._native import allocate_rlock
 from ..variables import registry as registries
 from ..variables.registry import Registry
 from .family import OTHER, Family
+from .known import NOTHING, More
 from .texts import LONGEST_NAME as LONGEST_NAME
 from .texts import name as name
-from .trace import FEWEST_EVENTS, MAX_EVENTS, OUTSIDE, Trace, current
+from .trace import FEWEST_EVENTS, MAX_EVENTS, OUTSIDE, Trace, innermost
 
 #: Families beyond so many share one.
 MAX_FAMILIES = 500
@@ -32,9 +33,8 @@ _default: Tracer | None = None
 class Source(Protocol):
     """Where traces are made that are filed when they have ended."""
 
-    @property
-    def running(self) -> Mapping[int, Trace]:
-        """Those that have not ended, by number."""
+    def running(self) -> list[Trace]:
+        """Return those that have not ended."""
 
     def settle(self) -> None:
         """File those that have ended."""
@@ -104,13 +104,13 @@ class Tracer:
         trace._wall = self.wall()
         trace._began = self.clock()
         trace._events = []
-        trace._max = trace._room = MAX_EVENTS
-        trace._dropped = trace._late = 0
+        trace._room = MAX_EVENTS
+        trace._more = NOTHING
         trace._before = OUTSIDE
-        trace._end = trace._error = trace._parent = None
-        trace._tail = trace._tree = trace._w3c = trace.facts = None
+        trace._end = trace._error = None
         if max_events is not None:
-            trace._max = trace._room = _room(max_events)
+            trace._room = most = _room(max_events)
+            trace._more = More(most)
         if parent is not None:
             parent._adopt(trace)
         # Family.begin(), without a call.
@@ -125,7 +125,7 @@ class Tracer:
 
         The default registry's tracer gives way to that of the current trace; others do not.
         """
-        above = current.get()
+        above = innermost()
         if above is not None:
             tracer = above._family.tracer
             if tracer is not self:
@@ -163,7 +163,7 @@ class Tracer:
         """Return what is running at the sources, by family."""
         found: dict[str, list[Trace]] = {}
         for source in self.sources:
-            for trace in list(source.running.values()):
+            for trace in source.running():
                 found.setdefault(trace.family, []).append(trace)
         return found
 
@@ -249,7 +249,7 @@ def nearest_tracer(registry: Registry | None) -> Tracer:
     """Return the tracer of *registry*, else of the current trace, else of the default registry."""
     if registry is not None:
         return tracer_of(registry)
-    above = current.get()
+    above = innermost()
     if above is not None and isinstance(above._family.tracer, Tracer):
         return above._family.tracer
     return default_tracer()

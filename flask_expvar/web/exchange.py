@@ -11,7 +11,6 @@ from ..traces.tracer import name
 from ..variables.kinds import Int
 from .bodies import Chunks, CountedInput, detour, promised
 from .recorder import Recorder
-from .requests import RequestTrace
 from .routes import NO_ROUTE, route_of
 from .tally import GONE, Tally
 
@@ -26,14 +25,14 @@ _LISTS = (list, tuple)
 class Exchange(Tally):
     """What the middleware knows of one request; its :meth:`__iter__` is the response's body.
 
-    One object for everything, because each further one costs a request 0.2 µs.
+    It is the request's trace as well: one object for everything, because each further one costs
+    a request 3 µs, with all that both must know.
     """
 
-    __slots__ = ("_body", "_headers", "_start_response", "_write", "parent")
+    __slots__ = ("_around",)
 
-    _body: Any
-    #: The exchange around this one, of another middleware.
-    parent: Exchange | None
+    # The exchange around this one, of another middleware.
+    _around: Exchange | None
 
     def begin(
         self, recorder: Recorder, environ: WSGIEnvironment, start_response: StartResponse
@@ -45,13 +44,14 @@ class Exchange(Tally):
         self._recorder = recorder
         self._start_response = start_response
         self._environ = environ
-        self._status = self._error = self._route = self._total = None
+        self._status = self._raised = self._route = self._total = self._around = None
         self._sent = self._read = 0
         method = environ.get("REQUEST_METHOD")
         if type(method) is not str:
             method = name(method)
         self._method = method
-        self.parent = Exchange.around(environ) if KEY in environ else None
+        if KEY in environ:
+            self._around = Exchange.around(environ)
         environ[KEY] = self
         length = environ.get("CONTENT_LENGTH")
         if (length and length != "0") or "HTTP_TRANSFER_ENCODING" in environ:
@@ -59,11 +59,12 @@ class Exchange(Tally):
         self._waiting = self._open = True
         gauge = recorder.in_flight
         self._lock = lock = recorder.registry.lock
-        self._began = began = recorder.clock()
+        self._began = recorder.clock()
         with lock:
             gauge._ints[gauge._at] += 1
         requests = recorder.requests
-        self.trace = None if requests is None else requests.begin(environ, method, began)
+        if requests is not None:
+            self._set_out(requests, environ)
 
     def _count_input(self, environ: WSGIEnvironment) -> None:
         stream = environ.get("wsgi.input")
@@ -77,7 +78,7 @@ class Exchange(Tally):
         if not isinstance(found, Exchange):
             return None
         while found is not None and not found._open:
-            found = found.parent
+            found = found._around
         return found
 
     def counts_in(self, gauge: Int) -> bool:
@@ -91,35 +92,34 @@ class Exchange(Tally):
 
         With *exc_info* the application says which exception it answers: it is counted.
         """
-        if self._recorder.trace_header is not None and self.trace is not None and self._open:
-            headers = self._with_id(headers, self.trace)
+        if self._recorder.trace_header is not None:
+            headers = self._with_id(headers)
         if exc_info is None:
             self._write = self._start_response(status, headers)
         else:
-            self._note(exc_info)
+            self._note_error(exc_info)
             self._write = self._start_response(status, headers, exc_info)
         self._status = status
         self._headers = headers
         # Now: Flask forgets its request before the body is read.
-        route, trace = self._route, self.trace
-        if route is None and trace is not None:
-            route = trace._route  # mostly found already
+        route = self._route  # mostly found already
         if route is None or route is NO_ROUTE:
-            route = route_of(self._environ)
-        self._route = route
+            self._route = route_of(self._environ)
         return self.write
 
-    def _with_id(self, headers: Any, trace: RequestTrace) -> Any:
+    def _with_id(self, headers: Any) -> Any:
+        if self._recorder.requests is None or not self._open:
+            return headers
         try:
             route = route_of(self._environ)
-            if route is not NO_ROUTE or trace._route is None:
-                trace._route = route
-            return [*headers, (self._recorder.trace_header, quote(trace.id, safe="!"))]
+            if route is not NO_ROUTE or self._route is None:
+                self._route = route
+            return [*headers, (self._recorder.trace_header, quote(self.id, safe="!"))]
         except Exception as error:
             self._recorder.lost(self._recorder.totals, error)
             return headers
 
-    def _note(self, exc_info: Any) -> None:
+    def _note_error(self, exc_info: Any) -> None:
         try:
             self.fail(exc_info[1])
         except (TypeError, LookupError):  # the server says what it thinks of it
@@ -142,28 +142,24 @@ class Exchange(Tally):
 
     def fail(self, error: BaseException) -> None:
         """Count *error*, once however often it is told in a row."""
-        if self._open and error is not self._error:
-            self._error = error
+        if self._open and error is not self._raised:
+            self._raised = error
             if self._route is None:
                 self._route = route_of(self._environ)
             self._recorder.exceptions.add(type(error).__name__)
-            if self.trace is not None:
-                self.trace.fail(error)
-
-    def match(self, route: Any) -> None:
-        """Note the route that Flask has found, in an environ that may be a copy of this one."""
-        self._route = route
-        if self.trace is not None:
-            self.trace.match(route)
+            if self._recorder.requests is not None:
+                self.error(error)
+                if not isinstance(error, (Exception, GeneratorExit)):
+                    self._own().doomed = True
 
     def ignore(self) -> None:
         """Record nothing of this request, here and in the middlewares around."""
         exchange: Exchange | None = self
         while exchange is not None:
-            exchange._withdraw()
-            exchange = exchange.parent
+            exchange._take_back()
+            exchange = exchange._around
 
-    def _withdraw(self) -> None:
+    def _take_back(self) -> None:
         if self._open:
             self._open = self._waiting = False
             gauge = self._recorder.in_flight
@@ -171,19 +167,15 @@ class Exchange(Tally):
             with lock:
                 if lock is self._lock:
                     gauge._ints[gauge._at] -= 1
-            if self.trace is not None:
-                self.trace.withdraw()
+            requests = self._recorder.requests
+            if requests is not None:
+                self._withdraw(requests)
 
     # What the middleware calls
 
     def answer(self, body: Iterable[bytes]) -> Iterable[bytes]:
         """Return what the server gets in place of *body*, the application's response."""
         self._body = body
-        trace = self.trace
-        if trace is not None:
-            # The environ holds this body, which may be waiting to be collected.
-            trace._environ = None
-            trace._route = self._route
         if isinstance(body, _LISTS):
             return self._answer_list(body)
         wrapper = self._environ.get("wsgi.file_wrapper")
@@ -223,7 +215,7 @@ class Exchange(Tally):
     def break_off(self, error: BaseException) -> None:
         """Note that the application raised *error* instead of giving a body."""
         self._break(error)
-        self.finish()
+        self.conclude()
 
     def _break(self, error: BaseException) -> None:
         self.fail(error)
@@ -264,8 +256,9 @@ class Exchange(Tally):
             raise
         finally:
             if self._open:
-                self.finish()
-            self._environ = GONE
+                self.conclude()
+            else:
+                self._environ = GONE
 
     def __del__(self) -> None:
         """Count the rest where the server never closed the body."""
@@ -276,7 +269,7 @@ class Exchange(Tally):
             # The collector may come while this very thread holds the lock.
             if lock.acquire(False):
                 lock.release()
-                self.finish()
+                self.conclude()
             else:
                 self._recorder.put_off(self)
         except Exception:  # half made, or the interpreter is going down

@@ -112,7 +112,7 @@ class ExpvarMiddleware:
         self.sent = registry.new_int(f"{prefix}/responseBytes", "bytes of response bodies")
         self.known: dict[Any, Found] = {}
         tracer = tracer_of(registry)
-        self.requests = Requests(tracer, clock) if traces else None
+        self.requests = Requests(tracer) if traces else None
         self.trace_header = trace_header
         self._late: deque[Exchange] = deque()
         signals.watch(self._app, self.requests is not None)
@@ -151,14 +151,14 @@ class ExpvarMiddleware:
                 self.requests.notes, self.requests.key = notes_of(self.registry)
             self._begun = self._ready = True  # also if joining has moved the registry just now
         while self._late:
-            self._late.popleft().finish()
+            self._late.popleft().conclude()
 
     def _is_counted(self, environ: WSGIEnvironment) -> bool:
         outer = Exchange.around(environ)
         while outer is not None:
             if outer.counts_in(self.in_flight):
                 return True
-            outer = outer.parent
+            outer = outer._around
         return False
 
     # What an exchange calls when a key is new, or not there to stay

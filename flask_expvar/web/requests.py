@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import _thread
+import weakref
 from collections import deque
 from collections.abc import Callable
 from contextvars import ContextVar
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from ..traces import w3c
 from ..traces.event import LOG, Event
 from ..traces.family import Family
+from ..traces.known import NOTHING
 from ..traces.trace import MAX_EVENTS, Trace, current
 from ..traces.tracer import Tracer, name
 from .routes import METHODS, NO_ROUTE, route_of
@@ -26,13 +28,16 @@ BATCH = 64
 #: What stands for a method that is none.
 UNKNOWN = "unknown"
 #: What is noted of a request before its route is known.
-_NOTED = {method: method.encode() for method in (*METHODS, UNKNOWN)}
-_KNOWN = {method: method for method in METHODS}
+_NOTED = {method: method.encode() for method in METHODS}
+_ODD = UNKNOWN.encode()
 
 #: What was the current trace where a request's was entered, and the same of those around.
-_entered: ContextVar[tuple[Trace | None, Any] | None] = ContextVar(
-    "flask_expvar.entered", default=None
-)
+_entered: ContextVar[tuple[Any, Any] | None] = ContextVar("flask_expvar.entered", default=None)
+
+
+def known_method(method: str) -> str:
+    """Return *method* if it is one: what scanners send may be long, and each time another."""
+    return method if method in METHODS else UNKNOWN
 
 
 class Notes(Protocol):
@@ -60,59 +65,27 @@ class Place(NamedTuple):
 
 
 class Requests:
-    """Begins and keeps the traces of one middleware's requests.
+    """Keeps the traces of one middleware's requests.
 
     On a request's way only what cannot wait is done. Those that have ended are filed by the
     batch, or when somebody looks: what is done often in a row is done four times as fast.
-
-    :param clock: the middleware's; it times both.
     """
 
-    def __init__(self, tracer: Tracer, clock: Callable[[], float]) -> None:
+    def __init__(self, tracer: Tracer) -> None:
         self.tracer = tracer
-        self.clock = clock
         #: What the notes of this registry are known by.
         self.key = 0
         self.notes: Notes | None = None
-        self.running: dict[int, RequestTrace] = {}
+        #: Weak: who has lost a response without closing it must be found by the collector.
+        self.flying: dict[int, weakref.ref[RequestTrace]] = {}
         self.ended: deque[RequestTrace] = deque()
         #: What :meth:`place` has returned: one call less for whoever looks here first.
         self.places: dict[tuple[str, Any], Place] = {}
         tracer.sources.append(self)
 
-    def begin(self, environ: WSGIEnvironment, method: str, began: float) -> RequestTrace:
-        """Begin the trace of a request, and make it the current one. Never raises."""
-        trace = RequestTrace()
-        trace._requests = self
-        trace._environ = environ
-        # Asked each time by the module: gevent puts a function there that knows greenlets.
-        trace._ident = _thread.get_ident()
-        # A scanner's may be long, and each another.
-        trace._method = method = _KNOWN.get(method, UNKNOWN)
-        tracer = self.tracer
-        trace._family = tracer.unnamed
-        trace._number = number = tracer.next_number()
-        trace._wall = tracer.wall()
-        trace._began = began
-        trace._events = []
-        trace._max = trace._room = MAX_EVENTS
-        trace._dropped = trace._late = 0
-        trace._end = trace._error = trace._parent = trace._tail = trace._tree = trace._w3c = None
-        trace._route = trace._doomed = None
-        self.running[number] = trace
-        if "HTTP_TRACEPARENT" in environ:
-            trace.follow(environ["HTTP_TRACEPARENT"])
-        before = current.get()
-        # One that has ended was left behind: its server has never closed the body.
-        trace._before = before if before is None or before._end is None else None
-        current.set(trace)
-        notes = trace._notes = self.notes
-        if notes is not None:
-            trace._note = notes.begin(trace._wall, number, self.key, _NOTED[method])
-        return trace
-
     def place(self, method: str, route: Any) -> Place:
         """Return where requests of *method* and *route* are filed. Never raises."""
+        method = known_method(method)
         try:
             found = self.places.get((method, route))
             if found is not None:
@@ -134,12 +107,25 @@ class Requests:
                 trace = ended.popleft()
             except IndexError:  # another thread was quicker
                 return
-            trace.settle()
+            trace.file()
+
+    def running(self) -> list[Trace]:
+        """Return the requests that have not ended."""
+        # list() of a dict's values is one step: requests begin and end meanwhile.
+        found = [ref() for ref in list(self.flying.values())]
+        return [trace for trace in found if trace is not None]
 
     def forget(self) -> None:
         """Begin anew in a forked child: what was running is its parent's."""
-        self.running = {}
+        self.flying = {}
         self.ended = deque()
+
+
+class Filing(Protocol):
+    """What the trace of a request needs of its middleware."""
+
+    clock: Callable[[], float]
+    requests: Requests | None
 
 
 class RequestTrace(Trace):
@@ -150,43 +136,74 @@ class RequestTrace(Trace):
     """
 
     __slots__ = (
-        "_caller", "_done_at", "_doomed", "_environ", "_first_at", "_ident", "_matched_at",
-        "_method", "_note", "_notes", "_received", "_requests", "_route", "_said", "_sent",
-        "_status", "_title",
+        "_environ", "_first_at", "_ident", "_matched_at", "_method", "_note", "_notes", "_read",
+        "_recorder", "_ref", "_route", "_sent", "_status",
     )  # fmt: skip
 
-    _requests: Requests
-    _environ: WSGIEnvironment | None
+    _recorder: Filing
+    _environ: dict[str, Any]
     _ident: int
     _method: str
     _route: Any
     _notes: Notes | None
     _note: int
-    _caller: str
-    _doomed: bool | None
     _matched_at: float
     _first_at: float
-    _done_at: float
     _status: Any
-    _received: int
+    _read: int
     _sent: int
-    _said: dict[str, Any]
-    _title: str
+    # What others hold of it as long as it runs: see Requests.flying.
+    _ref: weakref.ref[RequestTrace]
 
     # What happens on the way of the request
+
+    def _set_out(self, requests: Requests, environ: WSGIEnvironment) -> None:
+        """Begin, and be the current trace. Never raises."""
+        # Asked each time by the module: gevent puts a function there that knows greenlets.
+        self._ident = _thread.get_ident()
+        tracer = requests.tracer
+        self._family = tracer.unnamed
+        self._number = number = tracer.next_number()
+        self._wall = wall = tracer.wall()
+        self._events = []
+        self._room = MAX_EVENTS
+        self._more = NOTHING
+        self._end = self._error = None
+        self._ref = ref = weakref.ref(self)
+        requests.flying[number] = ref
+        if "HTTP_TRACEPARENT" in environ:
+            self.follow(environ["HTTP_TRACEPARENT"])
+        self._before = before = current.get()
+        if before is not None:
+            self._check_before(before)
+        current.set(ref)
+        notes = self._notes = requests.notes
+        if notes is not None:
+            self._note = notes.begin(wall, number, requests.key, _NOTED.get(self._method, _ODD))
+
+    def _check_before(self, before: Any) -> None:
+        before = before() if type(before) is weakref.ref else before
+        # One that has ended was left behind: its server has never closed the body.
+        if before is None or before._end is not None:
+            self._before = None
 
     def follow(self, header: Any) -> None:
         """Take part in the trace of the program that has sent *header*, a ``traceparent``."""
         found = w3c.parse_parent(header) if isinstance(header, str) else None
         if found is not None:
-            self._w3c, self._caller = found
+            more = self._own()
+            more.w3c, more.caller = found
 
     def match(self, route: Any) -> None:
         """Note which route the application has found."""
-        requests, notes = self._requests, self._notes
-        if route is not NO_ROUTE:
-            self._matched_at = requests.clock()
         self._route = route
+        recorder = self._recorder
+        requests = recorder.requests
+        if requests is None:
+            return
+        if route is not NO_ROUTE:
+            self._matched_at = recorder.clock()
+        notes = self._notes
         if notes is not None:
             try:
                 place = requests.places[self._method, route]
@@ -194,73 +211,45 @@ class RequestTrace(Trace):
                 place = requests.place(self._method, route)
             notes.name(self._note, place.note)
 
-    def fail(self, error: BaseException) -> None:
-        """Note an exception that the application raised."""
-        self.error(error)
-        self._doomed = not isinstance(error, (Exception, GeneratorExit))
-
-    def done(self, when: float, status: Any, received: int, sent: int) -> None:
-        """End with the response."""
-        self._status = status
-        self._received = received
-        self._sent = sent
-        self._done_at = self._end = when  # now others look at the rest
-        self._room = 0
-        requests = self._requests
-        # Not there: this process was forked meanwhile, and the request is its parent's.
-        if requests.running.pop(self._number, None) is not None:
-            ended = requests.ended
-            ended.append(self)
-            if len(ended) >= BATCH:
-                requests.settle()
-        # as _leave does, without the call
-        now = current.get()
-        if now is self or self._within():
-            current.set(self._before)
-        self._before = self._environ = None
-        notes = self._notes
-        if notes is not None:
-            if self._doomed:
-                notes.keep(self._note)
-            else:
-                notes.end(self._note)
-
-    def withdraw(self) -> None:
+    def _withdraw(self, requests: Requests) -> None:
         """Be forgotten: this request is not to be seen."""
-        self._requests.running.pop(self._number, None)
+        requests.flying.pop(self._number, None)
         self._end = self._began
         self._room = 0
         self._leave()
 
     def _leave(self) -> None:
+        """Be the current trace no more, and take the note back."""
         # What was begun inside and never left, such as a generator's, is current no more.
-        if self._within():
+        if current.get() is self._ref or self._within():
             current.set(self._before)
-        self._before = self._environ = None
-        if self._notes is not None:
-            self._release(self._notes)
-
-    def _release(self, notes: Notes) -> None:
+        self._before = None
+        notes = self._notes
+        if notes is None:
+            return
         # Whoever asks a worker to go raises through what it is doing: SystemExit, GreenletExit.
-        if self._doomed:
+        if self._more.doomed:
             notes.keep(self._note)
         else:
             notes.end(self._note)
 
     # What can wait
 
-    def settle(self) -> None:
+    def file(self) -> None:
         """Be kept among those of the route; one whose status is 500 or more has failed."""
         status = self._status
         # The first question is all that most answer.
         if type(status) is str and status >= "5" and self._error is None and status[:3] <= "599":
             self._error = f"HTTP {status[:3]}"
+        requests = self._recorder.requests
+        assert requests is not None
         try:
-            place = self._requests.places[self._method, self._route]
+            place = requests.places[self._method, self._route]
         except Exception:  # a new one, or no text
+            self._method = known_method(self._method)  # a scanner's may be long, and each another
             place = self._place
         self._family = family = place.family
-        family.keep(self, self._done_at)
+        family.keep(self, self._end or self._began)
 
     def finish(self) -> None:
         """Do nothing: the trace of a request ends with its response."""
@@ -268,7 +257,7 @@ class RequestTrace(Trace):
     def __enter__(self) -> RequestTrace:
         # Not as other traces do: what was current before the request is still needed at its end.
         _entered.set((current.get(), _entered.get()))
-        current.set(self)
+        current.set(self._ref)
         return self
 
     def __exit__(
@@ -290,52 +279,50 @@ class RequestTrace(Trace):
 
     @property
     def _place(self) -> Place:
-        route = self._route
-        if route is None:
-            environ = self._environ  # it may go meanwhile
-            route = NO_ROUTE if environ is None else route_of(environ)
-        return self._requests.place(self._method, route)
+        requests, route = self._recorder.requests, self._route
+        assert requests is not None
+        return requests.place(self._method, route_of(self._environ) if route is None else route)
 
     @property
     def family(self) -> str:
         """Method and route; nothing as long as the route may still be found."""
-        if self._route is None and self._end is None:
-            environ = self._environ
-            if environ is None or route_of(environ) is NO_ROUTE:
-                return ""
+        if self._route is None and self._end is None and route_of(self._environ) is NO_ROUTE:
+            return ""
         return self._place.family.name
 
     @property
     def title(self) -> str:
         """The route, unless the application has set another title."""
-        if hasattr(self, "_title"):
-            return self._title
-        return self._place.title if self.family else self._method
+        title = self._more.title
+        if title is not None:
+            return title
+        return self._place.title if self.family else known_method(self._method)
 
     @title.setter
     def title(self, title: str) -> None:
-        self._title = name(title)
+        self._own().title = name(title)
 
     @property
     def facts(self) -> dict[str, Any]:
         """What is known of the response, and what the application says of the request."""
-        facts: dict[str, Any] = {"method": self._method}
-        if hasattr(self, "_caller"):
-            facts["caller"] = self._caller
+        facts: dict[str, Any] = {"method": known_method(self._method)}
+        if self._more.caller:
+            facts["caller"] = self._more.caller
         if hasattr(self, "_first_at"):
             facts["firstByte"] = self._first_at - self._began
-        if hasattr(self, "_done_at"):
+        if self._end is not None:
             code = self._status[:3] if isinstance(self._status, str) else "(none)"
-            facts |= {"status": code, "received": self._received, "sent": self._sent}
-        return facts | (self._said if hasattr(self, "_said") else {})
+            facts |= {"status": code, "received": self._read, "sent": self._sent}
+        return facts | (self._more.facts or {})
 
     @facts.setter
     def facts(self, said: dict[str, Any]) -> None:
-        self._said = said
+        self._own().facts = said
 
     def _moments(self) -> list[Event]:
-        named = (("_matched_at", "matched"), ("_first_at", "first byte"), ("_done_at", "done"))
-        return [Event(getattr(self, at), LOG, text) for at, text in named if hasattr(self, at)]
+        named = (("_matched_at", "matched"), ("_first_at", "first byte"), ("_end", "done"))
+        found = [(getattr(self, at, None), text) for at, text in named]
+        return [Event(when, LOG, text) for when, text in found if when is not None]
 
     @property
     def events(self) -> list[Event]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sys
 from typing import Any
+from weakref import ref
 
-from ..traces.trace import current
+from ..traces.trace import current, innermost
 from .exchange import Exchange
-from .requests import RequestTrace
 from .routes import NO_ROUTE, route_of
 
 #: Flask's request, once this module listens to Flask: an import for each would cost 1 µs.
@@ -55,7 +55,7 @@ def _on_exception(sender: object, exception: BaseException, **_: object) -> None
         exchange = Exchange.around(_request[0].environ)
         while exchange is not None:
             exchange.fail(exception)
-            exchange = exchange.parent
+            exchange = exchange._around
     except Exception:  # no request, or none that is like one: Flask goes on with the real error
         return
 
@@ -65,11 +65,12 @@ def _on_started(sender: object, **_: object) -> None:
 
 
 def _on_request() -> None:
-    trace = current.get()
+    found = current.get()
     try:
-        if type(trace) is RequestTrace and trace._before is None and trace._route is None:
-            environ = trace._environ
-            if environ is not None and (route := route_of(environ)) is not NO_ROUTE:
+        trace = found() if type(found) is ref else None
+        if type(trace) is Exchange and trace._before is None and trace._route is None:
+            route = route_of(trace._environ)
+            if route is not NO_ROUTE:
                 trace.match(route)  # mostly so, and 1 µs faster
                 return
         _match(_request[0].environ)
@@ -83,7 +84,7 @@ def _match(environ: Any) -> None:
     exchange = Exchange.around(environ)
     while exchange is not None:
         exchange.match(route_of(environ))
-        exchange = exchange.parent
+        exchange = exchange._around
 
 
 def _on_render(sender: object, template: Any, **_: object) -> None:
@@ -95,6 +96,6 @@ def _on_rendered(sender: object, template: Any, **_: object) -> None:
 
 
 def _log(fmt: str, template: Any) -> None:
-    trace = current.get()
+    trace = innermost()
     if trace is not None:
         trace.log(fmt, getattr(template, "name", None) or "a string")

@@ -7,14 +7,22 @@ from typing import Any
 
 from ..variables.histogram import Histogram
 from .recorder import Recorder
-from .requests import RequestTrace
+from .requests import BATCH, RequestTrace
 from .routes import ROUTE_KEY, route_of
 
 #: In place of an environ that is needed no more.
 GONE: dict[str, Any] = {}
 
 
-class Tally:
+def closed(data: bytes) -> None:
+    """Refuse what is written after the response has ended.
+
+    :raises ValueError: always.
+    """
+    raise ValueError("the response has ended: nothing more can be written")
+
+
+class Tally(RequestTrace):
     """What the counts of one request are made of.
 
     It reads the words of the variables while it holds the registry's lock, so it counts right
@@ -22,27 +30,20 @@ class Tally:
     itself.
     """
 
-    __slots__ = (
-        "_began", "_environ", "_error", "_lock", "_method", "_open", "_read", "_recorder",
-        "_route", "_sent", "_status", "_total", "_waiting", "trace",
+    __slots__ = ("_body", "_headers", "_lock", "_open", "_raised", "_start_response", "_total",
+        "_waiting", "_write",
     )  # fmt: skip
 
     _recorder: Recorder
-    _environ: dict[str, Any]
-    _method: str
-    _status: str | None
-    _error: BaseException | None
-    _route: Any
+    _body: Any
+    _start_response: Any
+    # The exception that was counted last.
+    _raised: BaseException | None
     _lock: Any
-    _began: float
     # Whether the first byte, and the end, are still to be counted.
     _waiting: bool
     _open: bool
-    _sent: int
     _total: Histogram | None
-    _read: int
-    #: What happens in this request, None if that is not recorded.
-    trace: RequestTrace | None
 
     def _count_first(self) -> None:
         """Count method, code and time to the first byte. Never raises."""
@@ -68,27 +69,24 @@ class Tally:
                 code._ints[code._at] += 1
                 first._floats[first._sum_at] += seconds
                 first._ints[first._at + bucket] += 1
-            trace = self.trace
-            if trace is not None:
-                trace._first_at = now
-                trace._route = route
+            self._first_at = now
         except Exception as error:
             recorder.lost(recorder.firsts, error)
 
-    def finish(self) -> None:
+    def conclude(self) -> None:
         """Count what is known at the end, once. Never raises."""
         if self._waiting:
             self._count_first()
         if not self._open:
             return
         self._open = False
-        recorder, route = self._recorder, self._route
+        recorder = self._recorder
         try:
             now = recorder.clock()
             seconds = now - self._began
             total = self._total
             if total is None or total._home is None:
-                total = recorder.histogram(recorder.totals, route)
+                total = recorder.histogram(recorder.totals, self._route)
             bucket = bisect_left(total._bounds, seconds)
             gauge, received, sent = recorder.in_flight, recorder.received, recorder.sent
             lock = recorder.registry.lock
@@ -101,10 +99,22 @@ class Tally:
                 sent._ints[sent._at] += self._sent
                 if self._read:  # seldom: most requests have no body
                     received._ints[received._at] += self._read
-            if self.trace is not None:
-                self.trace.done(now, self._status, self._read, self._sent)
+            requests = recorder.requests
+            if requests is not None:
+                self._end = now  # now others look at the rest
+                self._room = 0
+                # Not there: this process was forked meanwhile, and the request is its parent's.
+                if requests.flying.pop(self._number, None) is not None:
+                    ended = requests.ended
+                    ended.append(self)
+                    if len(ended) >= BATCH:
+                        requests.settle()
+                self._leave()
         except Exception as error:
             recorder.lost(recorder.totals, error)
-        # The environ holds this object: without a way back no garbage collection is needed.
+        # It will be kept: nothing of the server's or the client's with it. The environ holds it,
+        # and without a way back no garbage collection is needed.
         self._environ = GONE
-        self._error = None
+        self._body = ()
+        self._headers = self._raised = self._start_response = self._total = None
+        self._write = closed
