@@ -41,7 +41,7 @@ def test_a_worker_that_left_notes_nothing_in_the_file(shop: Membership, tmp_path
     assert flights is not None
     before = (tmp_path / "flight-0").read_bytes()
     leave_all()
-    flights.begin(1, 1, shop.key, b"GET /")
+    flights.begin(1, 1, flights.text(shop.key, b"GET /"))
 
     assert shop.flights is None
     assert (tmp_path / "flight-0").read_bytes() == before
@@ -55,7 +55,7 @@ def test_a_registry_sees_its_own_dead_and_those_that_left_a_stack(
         box = BlackBox(store)
         box.prepare()
         assert box.flights is not None
-        box.flights.begin(1, number, key_of(name), b"GET /")
+        box.flights.begin(1, number, box.flights.text(key_of(name), b"GET /"))
         if name == "stack":
             (tmp_path / f"stack-{store.number}").write_text("Fatal Python error: Aborted")
         box.close()

@@ -49,6 +49,10 @@ def left(flights: Flights, tmp_path: Path) -> Callable[[], Remains]:
     return left
 
 
+def begin(flights: Flights, began_ns: int, text: bytes = b"", number: int = 0) -> int:
+    return flights.begin(began_ns, number, flights.text(SHOP, text))
+
+
 def texts(remains: Remains) -> list[str]:
     return [each.text for each in remains.flights]
 
@@ -56,8 +60,8 @@ def texts(remains: Remains) -> list[str]:
 def test_a_request_in_flight_is_left_with_all_that_was_known(
     flights: Flights, left: Callable[[], Remains]
 ) -> None:
-    index = flights.begin(100, 2**64 - 1, SHOP, b"GET")
-    flights.name(index, b"GET /orders/<int:number>")
+    index = begin(flights, 100, b"GET", 2**64 - 1)
+    flights.name(index, flights.text(SHOP, b"GET /orders/<int:number>"))
 
     assert left() == Remains(
         4711, 5, 0, (Flight(SHOP, 100, 0, 2**64 - 1, "GET /orders/<int:number>"),)
@@ -66,14 +70,14 @@ def test_a_request_in_flight_is_left_with_all_that_was_known(
 
 def test_a_request_that_ended_leaves_nothing(flights: Flights, left: Callable[[], Remains]) -> None:
     for number in range(1000):
-        flights.end(flights.begin(number, 0, SHOP, b"GET"))
+        flights.end(begin(flights, number, b"GET"))
 
     assert left().flights == ()
 
 
 def test_flights_are_told_oldest_first(flights: Flights, left: Callable[[], Remains]) -> None:
     for began in (30, 10, 20):
-        flights.begin(began, 0, SHOP, b"%d" % began)
+        begin(flights, began, b"%d" % began)
 
     assert texts(left()) == ["10", "20", "30"]
 
@@ -81,25 +85,25 @@ def test_flights_are_told_oldest_first(flights: Flights, left: Callable[[], Rema
 def test_a_later_name_leaves_nothing_of_the_earlier(
     flights: Flights, left: Callable[[], Remains]
 ) -> None:
-    index = flights.begin(1, 0, SHOP, b"GET /a/very/long/route")
-    flights.name(index, b"PUT /x")
+    index = begin(flights, 1, b"GET /a/very/long/route")
+    flights.name(index, flights.text(SHOP, b"PUT /x"))
 
     assert texts(left()) == ["PUT /x"]
 
 
 def test_a_long_name_is_cut(flights: Flights, left: Callable[[], Remains]) -> None:
     long = b"GET /" + b"x" * 10_000
-    one, _ = flights.begin(1, 0, SHOP), flights.begin(2, 0, SHOP, long)
-    flights.name(one, long)
+    one, _ = begin(flights, 1), begin(flights, 2, long)
+    flights.name(one, flights.text(SHOP, long))
 
     assert texts(left()) == [long[: flight.LONGEST_TEXT].decode()] * 2
 
 
 def test_what_finds_no_room_is_counted(flights: Flights, left: Callable[[], Remains]) -> None:
-    room = SIZE // ENTRY - 1
-    indices = [flights.begin(number, 0, SHOP, b"in") for number in range(room + 3)]
+    room = flight.ROOM
+    indices = [begin(flights, number, b"in") for number in range(room + 3)]
     for index in indices[room:]:
-        flights.name(index, b"out")
+        flights.name(index, flights.text(SHOP, b"out"))
         flights.keep(index)
         flights.end(index)
 
@@ -107,22 +111,22 @@ def test_what_finds_no_room_is_counted(flights: Flights, left: Callable[[], Rema
     assert left().missed == 3
     assert texts(left()) == ["in"] * room
     flights.end(indices[0])
-    assert flights.begin(1, 0, SHOP) == indices[0]
+    assert begin(flights, 1) == indices[0]
 
 
 def test_ending_twice_gives_a_place_away_once(flights: Flights) -> None:
-    index = flights.begin(1, 0, SHOP)
+    index = begin(flights, 1)
     flights.end(index)
     flights.end(index)
     flights.keep(index)
 
-    assert flights.begin(2, 0, SHOP) != flights.begin(3, 0, SHOP)
+    assert begin(flights, 2) != begin(flights, 3)
 
 
 def test_a_kept_note_is_left_with_its_end(
     flights: Flights, left: Callable[[], Remains], clock: Clock
 ) -> None:
-    flights.keep(flights.begin(clock.now - 7, 0, SHOP, b"GET /slow"))
+    flights.keep(begin(flights, clock.now - 7, b"GET /slow"))
 
     assert left().flights == (Flight(SHOP, clock.now - 7, clock.now, 0, "GET /slow"),)
 
@@ -130,18 +134,18 @@ def test_a_kept_note_is_left_with_its_end(
 def test_a_kept_note_outlives_others_until_a_process_has_lived_on(
     flights: Flights, left: Callable[[], Remains], clock: Clock
 ) -> None:
-    flights.keep(flights.begin(clock.now, 0, SHOP, b"GET /slow"))
-    flights.end(flights.begin(clock.now + flight.LIVED_ON, 0, SHOP))
+    flights.keep(begin(flights, clock.now, b"GET /slow"))
+    flights.end(begin(flights, clock.now + flight.LIVED_ON))
     assert texts(left()) == ["GET /slow"]
-    flights.end(flights.begin(clock.now + flight.LIVED_ON + 1, 0, SHOP))
+    flights.end(begin(flights, clock.now + flight.LIVED_ON + 1))
 
     assert texts(left()) == []
 
 
 def test_the_place_of_a_kept_note_is_the_last_to_be_taken(flights: Flights) -> None:
-    kept = flights.begin(1, 0, SHOP)
+    kept = begin(flights, 1)
     flights.keep(kept)
-    indices = [flights.begin(2, 0, SHOP) for _ in range(SIZE // ENTRY - 1)]
+    indices = [begin(flights, 2) for _ in range(flight.ROOM)]
 
     assert indices[-1] == kept
     assert kept not in indices[:-1]
@@ -150,18 +154,18 @@ def test_the_place_of_a_kept_note_is_the_last_to_be_taken(flights: Flights) -> N
 def test_forgotten_flights_touch_the_file_no_more(
     flights: Flights, left: Callable[[], Remains]
 ) -> None:
-    index = flights.begin(1, 0, SHOP, b"GET /parent")
+    index = begin(flights, 1, b"GET /parent")
     flights.forget()
-    flights.name(index, b"GET /child")
+    flights.name(index, flights.text(SHOP, b"GET /child"))
     flights.end(index)
-    other = flights.begin(2, 0, SHOP, b"GET /child")
+    other = begin(flights, 2, b"GET /child")
     flights.keep(other)
 
     assert texts(left()) == ["GET /parent"]
 
 
 def test_new_flights_begin_with_an_empty_file(flights: Flights, tmp_path: Path) -> None:
-    flights.begin(1, 0, SHOP, b"GET /")
+    begin(flights, 1, b"GET /")
     flights.forget()
     other = Flights(tmp_path / "flight-0", 4712, 6)
     other.forget()
@@ -197,7 +201,7 @@ def header(magic: int = flight.MAGIC, version: int = flight.VERSION, pid: int = 
 
 @pytest.mark.parametrize(
     "data",
-    [b"", bytes(SIZE), header()[:-1], header(magic=7), header(version=2), header(pid=2**40)],
+    [b"", bytes(SIZE), header()[:-1], header(magic=7), header(version=3), header(pid=2**40)],
     ids=["empty", "zeros", "cut", "foreign", "newer", "nobody"],
 )
 def test_what_is_no_file_of_this_version_is_nothing(data: bytes) -> None:
@@ -205,18 +209,35 @@ def test_what_is_no_file_of_this_version_is_nothing(data: bytes) -> None:
     assert flight.read(data) is None
 
 
-WORDS = st.sampled_from([0, 1, 2, 2**63, 2**64 - 1])
+def test_texts_are_written_once_and_those_without_room_are_not_told(
+    flights: Flights, left: Callable[[], Remains]
+) -> None:
+    index = begin(flights, 1, b"GET")
+    places = [flights.text(SHOP, b"GET /%d" % number) for number in range(5000)]
+    assert [flights.text(SHOP, b"GET /%d" % number) for number in range(1000)] == places[:1000]
+    assert places[-1] == 0
+    assert len(set(places)) == 1 + sum(map(bool, places))
+
+    flights.name(index, places[-1])
+    assert texts(left()) == ["GET"]
+    flights.name(index, places[1000])
+    assert texts(left()) == ["GET /1000"]
+    flights.end(index)
+    flights.begin(2, 0, places[-1])
+    assert texts(left()) == [""]
 
 
-@given(
-    st.lists(st.tuples(WORDS, WORDS, WORDS, WORDS, st.binary(max_size=216), WORDS), max_size=9),
-    st.binary(max_size=600),
-)
+WORDS = st.sampled_from([0, 1, 2, 2**13, 2**13 + 8, 2**17 - 1, 2**63, 2**63 + 2**13, 2**64 - 1])
+
+
+@given(st.lists(st.tuples(WORDS, WORDS, WORDS, WORDS), max_size=9), st.binary(max_size=600))
 def test_garbage_never_raises(entries: list[tuple[object, ...]], junk: bytes) -> None:
     flight.read(junk)
     flight.read((header()[:40] + junk).ljust(SIZE, b"\xff")[:SIZE])
-    body = b"".join(struct.pack("@4Q216sQ", *entry) for entry in entries)
-    found = flight.read((header()[:ENTRY] + body).ljust(SIZE, b"\0"))
+    body = b"".join(struct.pack("@4Q", *entry) for entry in entries)
+    texts = b"".join(struct.pack("@2Q", *entry[:2]) for entry in entries) + junk
+    data = (header()[: 2 * ENTRY] + body).ljust(2**13, b"\0") + texts
+    found = flight.read(data.ljust(SIZE, b"\0"))
 
     assert found is not None
     assert all(each.began_ns < 2**63 and each.ended_ns < 2**63 for each in found.flights)

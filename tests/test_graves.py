@@ -41,6 +41,10 @@ class Worker:
     def yard(self) -> Graveyard:
         return self.box.graveyard
 
+    def begin(self, began_ns: int, number: int, text: bytes) -> int:
+        """Note a request."""
+        return self.flights.begin(began_ns, number, self.flights.text(SHOP, text))
+
     def die(self, stack: bytes = b"") -> None:
         """End without a chance to clear up."""
         if stack:
@@ -73,8 +77,8 @@ def grave(number: int = 1, **fields: Any) -> Grave:
 
 def test_what_a_dead_worker_was_doing_is_seen_at_once_by_the_others(work: Work) -> None:
     dead, living = work(), work()
-    dead.flights.begin(100, 7, SHOP, b"GET /slow")
-    living.flights.begin(200, 8, SHOP, b"GET /fast")
+    dead.begin(100, 7, b"GET /slow")
+    living.begin(200, 8, b"GET /fast")
     dead.die()
     (found,) = living.yard.graves()
 
@@ -86,7 +90,7 @@ def test_what_a_dead_worker_was_doing_is_seen_at_once_by_the_others(work: Work) 
 
 def test_the_time_when_a_death_was_first_noticed_stands(work: Work, tmp_path: Path) -> None:
     dead, living = work(), work()
-    dead.flights.begin(100, 7, SHOP, b"GET /slow")
+    dead.begin(100, 7, b"GET /slow")
     dead.die()
     first = living.yard.graves()
     heir = work()
@@ -97,10 +101,10 @@ def test_the_time_when_a_death_was_first_noticed_stands(work: Work, tmp_path: Pa
 
 def test_a_successor_buries_before_it_notes_its_own(work: Work) -> None:
     dead = work()
-    dead.flights.begin(100, 7, SHOP, b"GET /slow")
+    dead.begin(100, 7, b"GET /slow")
     dead.die()
     heir = work()
-    heir.flights.begin(200, 8, SHOP, b"GET /fast")
+    heir.begin(200, 8, b"GET /fast")
     (found,) = heir.yard.graves()
 
     assert [each.text for each in found.requests] == ["GET /slow"]
@@ -110,7 +114,7 @@ def test_a_slot_that_is_taken_again_meanwhile_has_no_grave(
     work: Work, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     heir, reader = work(), work()
-    heir.flights.begin(100, 7, SHOP, b"GET /fast")
+    heir.begin(100, 7, b"GET /fast")
     # The first slot was free when it was asked for, and its heir came just then.
     answers = [True]
     is_free = lease.is_free
@@ -122,7 +126,7 @@ def test_a_slot_that_is_taken_again_meanwhile_has_no_grave(
 
 def test_a_worker_that_ends_in_good_order_has_no_grave(work: Work) -> None:
     done, living = work(), work()
-    done.flights.end(done.flights.begin(100, 7, SHOP, b"GET /"))
+    done.flights.end(done.begin(100, 7, b"GET /"))
     done.die()
 
     assert living.yard.graves() == []
@@ -160,7 +164,7 @@ def test_causes_are_signals(work: Work, line: str, cause: str) -> None:
 
 def test_a_kept_request_that_ended_long_before_the_last_words_is_not_buried(work: Work) -> None:
     dead, living = work(), work()
-    dead.flights.keep(dead.flights.begin(100, 7, SHOP, b"GET /slow"))
+    dead.flights.keep(dead.begin(100, 7, b"GET /slow"))
     dead.die(ABORTED)
     written = (dead.yard.stack_file(0)).stat().st_mtime_ns
     assert len(living.yard.graves()[0].requests) == 1
@@ -175,7 +179,7 @@ def test_a_kept_request_is_buried_if_its_end_was_that_of_its_worker(
     work: Work, tmp_path: Path, later: int, buried: int
 ) -> None:
     dead, living = work(), work()
-    dead.flights.keep(dead.flights.begin(100, 7, SHOP, b"GET /slow"))
+    dead.flights.keep(dead.begin(100, 7, b"GET /slow"))
     dead.die()
     seen_ns = time.time_ns() + graves.SEEN_WITHIN + later * 10**9
     yard = Graveyard(tmp_path, living.store.exclusive, clock=lambda: seen_ns)
@@ -200,7 +204,7 @@ def test_each_registry_sees_its_own_requests() -> None:
 def test_a_hundred_deaths_leave_fifty_graves_and_no_more_files(work: Work, tmp_path: Path) -> None:
     for number in range(100):
         dead = work()
-        dead.flights.begin(100, number, SHOP, b"GET /slow")
+        dead.begin(100, number, b"GET /slow")
         dead.die(ABORTED)
     found = work().yard.graves()
     names = sorted(path.name for path in tmp_path.iterdir())
@@ -213,7 +217,7 @@ def test_the_file_stays_small_whatever_the_deaths(work: Work, tmp_path: Path) ->
     for _ in range(20):
         dead = work()
         for number in range(255):
-            dead.flights.begin(number, number, SHOP, b"\x01" * 999)
+            dead.begin(number, number, b"\x01" * 999)
         dead.die(ABORTED + b"\x01" * 10**6)
     found = work().yard.graves()
 
@@ -225,7 +229,7 @@ def test_a_death_that_cannot_be_written_down_is_told_all_the_same(
     work: Work, tmp_path: Path
 ) -> None:
     dead, living = work(), work()
-    dead.flights.begin(100, 7, SHOP, b"GET /slow")
+    dead.begin(100, 7, b"GET /slow")
     dead.die()
     (tmp_path / "graves.json").mkdir()
 
@@ -236,7 +240,7 @@ def test_a_file_of_a_newer_version_is_neither_read_nor_touched(work: Work, tmp_p
     newer = json.dumps({"format": graves.FORMAT + 1, "graves": [grave().to_json()]})
     (tmp_path / "graves.json").write_text(newer)
     dead = work()
-    dead.flights.begin(100, 7, SHOP, b"GET /slow")
+    dead.begin(100, 7, b"GET /slow")
     dead.die()
     living = work()
 
@@ -251,7 +255,7 @@ def test_a_file_of_a_newer_version_is_neither_read_nor_touched(work: Work, tmp_p
 def test_a_spoilt_file_is_replaced(work: Work, tmp_path: Path, spoilt: bytes) -> None:
     (tmp_path / "graves.json").write_bytes(spoilt)
     dead, living = work(), work()
-    dead.flights.begin(100, 7, SHOP, b"GET /slow")
+    dead.begin(100, 7, b"GET /slow")
     dead.die()
 
     assert [each.pid for each in living.yard.graves()] == [1000]
@@ -311,7 +315,7 @@ def test_what_root_leaves_belongs_to_the_owner_of_the_folder(tmp_path: Path) -> 
         pytest.skip("only root can give a file away")
     os.chown(tmp_path, 12345, 12345)
     dead = Worker(tmp_path, 1)
-    dead.flights.begin(100, 7, SHOP, b"GET /slow")
+    dead.begin(100, 7, b"GET /slow")
     dead.die()
     heir = Worker(tmp_path, 2)
     heir.die()
@@ -324,10 +328,10 @@ def test_the_sweep_takes_what_the_dead_have_left(tmp_path: Path) -> None:
     place = tmp_path / f"{folder.PREFIX}999999999-0"
     place.mkdir(mode=0o700)
     dead = Worker(place, 1)
-    dead.flights.begin(100, 7, SHOP, b"GET /slow")
+    dead.begin(100, 7, b"GET /slow")
     dead.die(ABORTED)
     last = Worker(place, 2)
-    last.flights.begin(100, 7, SHOP, b"GET /slow")
+    last.begin(100, 7, b"GET /slow")
     last.die(ABORTED)
     folder.sweep(tmp_path, grace=0)
 

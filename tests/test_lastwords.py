@@ -81,8 +81,8 @@ def app(environ, start_response):
     path = environ["PATH_INFO"]
     sharing.prepare()
     flights = sharing.flights
-    index = flights.begin(time.time_ns(), 77, sharing.key, b"GET")
-    flights.name(index, b"GET " + path.encode())
+    index = flights.begin(time.time_ns(), 77, flights.text(sharing.key, b"GET"))
+    flights.name(index, flights.text(sharing.key, b"GET " + path.encode()))
     print("request", path, "in", os.getpid())
     try:
         body = globals()[path[1:]]() or "done"

@@ -243,7 +243,12 @@ class Int(Number[int]):
     """
 
     kind = "int"
-    __slots__ = ()
+    # Its word alone, so that to add needs one look where it is, not two.
+    __slots__ = ("_cell",)
+
+    def _bind(self, node: Node) -> None:
+        super()._bind(node)
+        self._cell = node.ints[node.at : node.at + 1]
 
     def __new__(cls, help: str = "", *, multiprocess_mode: str | None = None) -> Int:
         return object.__new__(_IntGauge if cls is Int and multiprocess_mode else cls)
@@ -253,7 +258,7 @@ class Int(Number[int]):
         try:
             # No call in this section: a signal handler that counts would wait for itself.
             with self._lock:
-                self._ints[self._at] += n
+                self._cell[0] += n
         except Exception as error:
             self._add_odd(n, error)
 

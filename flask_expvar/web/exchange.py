@@ -61,7 +61,7 @@ class Exchange(Tally):
         self._lock = lock = recorder.registry.lock
         self._began = recorder.clock()
         with lock:
-            gauge._ints[gauge._at] += 1
+            gauge._cell[0] += 1
         requests = recorder.requests
         if requests is not None:
             self._set_out(requests, environ)
@@ -166,7 +166,7 @@ class Exchange(Tally):
             lock = self._recorder.registry.lock
             with lock:
                 if lock is self._lock:
-                    gauge._ints[gauge._at] -= 1
+                    gauge._cell[0] -= 1
             requests = self._recorder.requests
             if requests is not None:
                 self._withdraw(requests)

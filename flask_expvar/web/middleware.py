@@ -148,7 +148,7 @@ class ExpvarMiddleware:
                 _log.warning("workers could not be joined; each counts alone", exc_info=True)
             lower_loggers()
             if self.requests is not None:
-                self.requests.notes, self.requests.key = notes_of(self.registry)
+                self.requests.note_in(*notes_of(self.registry))
             self._begun = self._ready = True  # also if joining has moved the registry just now
         while self._late:
             self._late.popleft().conclude()

@@ -27,9 +27,6 @@ MOST_PLACES = 5000
 BATCH = 64
 #: What stands for a method that is none.
 UNKNOWN = "unknown"
-#: What is noted of a request before its route is known.
-_NOTED = {method: method.encode() for method in METHODS}
-_ODD = UNKNOWN.encode()
 
 #: What was the current trace where a request's was entered, and the same of those around.
 _entered: ContextVar[tuple[Any, Any] | None] = ContextVar("flask_expvar.entered", default=None)
@@ -43,10 +40,13 @@ def known_method(method: str) -> str:
 class Notes(Protocol):
     """What is noted of requests in flight, for the case that the worker dies."""
 
-    def begin(self, began_ns: int, number: int, key: int, text: bytes, /) -> int:
+    def text(self, registry: int, text: bytes, /) -> int:
+        """Write down what can be said of requests; return where, 0 if there is no room."""
+
+    def begin(self, began_ns: int, number: int, text: int, /) -> int:
         """Note that a request has begun; return the note's number, -1 if there is no room."""
 
-    def name(self, note: int, text: bytes, /) -> None:
+    def name(self, note: int, text: int, /) -> None:
         """Note what is known of it."""
 
     def end(self, note: int, /) -> None:
@@ -57,11 +57,14 @@ class Notes(Protocol):
 
 
 class Place(NamedTuple):
-    """Where the requests of one method and route are filed."""
+    """Where the requests of one method and route are filed.
+
+    :param note: where the text is that notes of them refer to.
+    """
 
     family: Family
     title: str
-    note: bytes
+    note: int
 
 
 class Requests:
@@ -73,15 +76,28 @@ class Requests:
 
     def __init__(self, tracer: Tracer) -> None:
         self.tracer = tracer
-        #: What the notes of this registry are known by.
-        self.key = 0
         self.notes: Notes | None = None
+        self._key = 0
+        #: Where the methods are written, for what is noted before the route is known.
+        self.noted: dict[str, int] = {}
         #: Weak: who has lost a response without closing it must be found by the collector.
         self.flying: dict[int, weakref.ref[RequestTrace]] = {}
         self.ended: deque[RequestTrace] = deque()
         #: What :meth:`place` has returned: one call less for whoever looks here first.
         self.places: dict[tuple[str, Any], Place] = {}
         tracer.sources.append(self)
+
+    def note_in(self, notes: Notes | None, key: int) -> None:
+        """Note requests in *notes* from now on.
+
+        :param key: what the notes of this registry are known by.
+        """
+        if notes is not self.notes:
+            self.places.clear()  # they know where texts are in other notes
+        self._key = key
+        if notes is not None:
+            self.noted = {each: notes.text(key, each.encode()) for each in (*METHODS, UNKNOWN)}
+        self.notes = notes
 
     def place(self, method: str, route: Any) -> Place:
         """Return where requests of *method* and *route* are filed. Never raises."""
@@ -94,20 +110,33 @@ class Requests:
             route = name(route)
         title = name(route)
         filed = f"{method} {title}"
-        found = Place(self.tracer.family(filed), title, filed.encode("utf-8", "replace"))
-        if len(self.places) < MOST_PLACES:
+        notes, full = self.notes, len(self.places) >= MOST_PLACES
+        text = filed.encode("utf-8", "replace")
+        note = 0 if notes is None or full else notes.text(self._key, text)
+        found = Place(self.tracer.family(filed), title, note)
+        if not full:
             self.places[method, route] = found
         return found
 
     def settle(self) -> None:
         """File the traces of all requests that have ended."""
-        ended = self.ended
+        ended, places = self.ended, self.places
         while ended:
             try:
                 trace = ended.popleft()
             except IndexError:  # another thread was quicker
                 return
-            trace.file()
+            status = trace._status
+            # The first question is all that most answer.
+            if type(status) is str and status >= "5":
+                trace.blame(status)
+            try:
+                place = places[trace._method, trace._route]
+            except Exception:  # a new one, or no text
+                trace._method = known_method(trace._method)  # a scanner's may be long
+                place = trace._place
+            trace._family = place.family
+            place.family.keep(trace, trace._end)  # type: ignore[arg-type]  # it has ended
 
     def running(self) -> list[Trace]:
         """Return the requests that have not ended."""
@@ -179,7 +208,8 @@ class RequestTrace(Trace):
         current.set(ref)
         notes = self._notes = requests.notes
         if notes is not None:
-            self._note = notes.begin(wall, number, requests.key, _NOTED.get(self._method, _ODD))
+            noted = requests.noted
+            self._note = notes.begin(wall, number, noted.get(self._method) or noted[UNKNOWN])
 
     def _check_before(self, before: Any) -> None:
         before = before() if type(before) is weakref.ref else before
@@ -235,21 +265,10 @@ class RequestTrace(Trace):
 
     # What can wait
 
-    def file(self) -> None:
-        """Be kept among those of the route; one whose status is 500 or more has failed."""
-        status = self._status
-        # The first question is all that most answer.
-        if type(status) is str and status >= "5" and self._error is None and status[:3] <= "599":
+    def blame(self, status: str) -> None:
+        """Be among the failed ones if nothing else has failed and *status* is 500 or more."""
+        if self._error is None and status[:3] <= "599":
             self._error = f"HTTP {status[:3]}"
-        requests = self._recorder.requests
-        assert requests is not None
-        try:
-            place = requests.places[self._method, self._route]
-        except Exception:  # a new one, or no text
-            self._method = known_method(self._method)  # a scanner's may be long, and each another
-            place = self._place
-        self._family = family = place.family
-        family.keep(self, self._end or self._began)
 
     def finish(self) -> None:
         """Do nothing: the trace of a request ends with its response."""

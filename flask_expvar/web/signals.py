@@ -8,7 +8,7 @@ from weakref import ref
 
 from ..traces.trace import current, innermost
 from .exchange import Exchange
-from .routes import NO_ROUTE, route_of
+from .routes import ROUTE_KEY, route_of
 
 #: Flask's request, once this module listens to Flask: an import for each would cost 1 µs.
 _request: list[Any] = []
@@ -65,14 +65,18 @@ def _on_started(sender: object, **_: object) -> None:
 
 
 def _on_request() -> None:
-    found = current.get()
     try:
+        found = current.get()
         trace = found() if type(found) is ref else None
         if type(trace) is Exchange and trace._before is None and trace._route is None:
-            route = route_of(trace._environ)
-            if route is not NO_ROUTE:
-                trace.match(route)  # mostly so, and 1 µs faster
+            environ = trace._environ
+            if ROUTE_KEY not in environ:
+                # Mostly so: what is Flask's, and no call for it. Without a rule it raises.
+                trace.match(environ["werkzeug.request"].url_rule.rule)
                 return
+    except (AttributeError, KeyError):  # it has no rule, or is not Flask's
+        pass
+    try:
         _match(_request[0].environ)
     except Exception:  # a request's rule that is none: the request goes on
         return

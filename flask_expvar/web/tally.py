@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from typing import Any
 
+from ..traces.trace import current
 from ..variables.histogram import Histogram
 from .recorder import Recorder
 from .requests import BATCH, RequestTrace
@@ -65,8 +66,8 @@ class Tally(RequestTrace):
             self._total = total
             bucket = bisect_left(first._bounds, seconds)
             with recorder.registry.lock:
-                method._ints[method._at] += 1
-                code._ints[code._at] += 1
+                method._cell[0] += 1
+                code._cell[0] += 1
                 first._floats[first._sum_at] += seconds
                 first._ints[first._at + bucket] += 1
             self._first_at = now
@@ -93,12 +94,12 @@ class Tally(RequestTrace):
             with lock:
                 # Another lock: this process was forked meanwhile, and its gauge began anew.
                 if lock is self._lock:
-                    gauge._ints[gauge._at] -= 1
+                    gauge._cell[0] -= 1
                 total._floats[total._sum_at] += seconds
                 total._ints[total._at + bucket] += 1
-                sent._ints[sent._at] += self._sent
+                sent._cell[0] += self._sent
                 if self._read:  # seldom: most requests have no body
-                    received._ints[received._at] += self._read
+                    received._cell[0] += self._read
             requests = recorder.requests
             if requests is not None:
                 self._end = now  # now others look at the rest
@@ -109,7 +110,16 @@ class Tally(RequestTrace):
                     ended.append(self)
                     if len(ended) >= BATCH:
                         requests.settle()
-                self._leave()
+                # _leave(), without a call
+                if current.get() is self._ref or self._within():
+                    current.set(self._before)
+                self._before = None
+                notes = self._notes
+                if notes is not None:
+                    if self._more.doomed:
+                        notes.keep(self._note)
+                    else:
+                        notes.end(self._note)
         except Exception as error:
             recorder.lost(recorder.totals, error)
         # It will be kept: nothing of the server's or the client's with it. The environ holds it,
