@@ -388,6 +388,9 @@ def hold_the_gil():
     re.match("(a+)+$", "a" * 60 + "b")
 """
 
+# Whoever sleeps or holds the interpreter is not waited for at the end.
+SOON = ("--graceful-timeout", "1")
+
 KINDS = {
     "sync": (),
     "gthread": ("-k", "gthread", "--threads", "3"),
@@ -414,7 +417,7 @@ def together(server: Gunicorn) -> Gunicorn:
 def test_every_worker_tells_of_its_threads_and_requests(
     gunicorn: Callable[..., Gunicorn], kind: str
 ) -> None:
-    server = together(gunicorn(APP, "-w", "2", "--timeout", "100", *KINDS[kind]))
+    server = together(gunicorn(APP, "-w", "2", "--timeout", "100", *SOON, *KINDS[kind]))
     with server.connect() as busy:
         busy.sendall(b"GET /sleep HTTP/1.1\r\nHost: tiny\r\n\r\n")
         pid = int(server.wait_for_log(r"sleeps in (\d+)$")[1])
@@ -434,7 +437,7 @@ def test_every_worker_tells_of_its_threads_and_requests(
 
 
 def test_a_greenlet_is_led_to_its_request(gunicorn: Callable[..., Gunicorn]) -> None:
-    server = together(gunicorn(APP, "-w", "2", "--timeout", "100", *KINDS["gevent"]))
+    server = together(gunicorn(APP, "-w", "2", "--timeout", "100", *SOON, *KINDS["gevent"]))
     with server.connect() as busy:
         busy.sendall(b"GET /sleep HTTP/1.1\r\nHost: tiny\r\n\r\n")
         pid = int(server.wait_for_log(r"sleeps in (\d+)$")[1])
@@ -458,7 +461,7 @@ def test_a_greenlet_is_led_to_its_request(gunicorn: Callable[..., Gunicorn]) -> 
 def test_a_worker_whose_interpreter_is_held_shows_its_stack(
     gunicorn: Callable[..., Gunicorn], kind: str
 ) -> None:
-    server = together(gunicorn(APP, "-w", "2", "--timeout", "100", *KINDS[kind]))
+    server = together(gunicorn(APP, "-w", "2", "--timeout", "100", *SOON, *KINDS[kind]))
     # In each worker: it prepares at its first request.
     server.wait_until(lambda: len({server.get("/pid").text for _ in range(9)}) == 2, what="two")
     with server.connect() as busy:
