@@ -46,6 +46,7 @@ def main() -> None:
         lambda: comparisons.tracing(10 if quick else 25, 100_000 if quick else 1_000_000),
         lambda: comparisons.requesting(10 if quick else 40),
         lambda: comparisons.looking(10 if quick else 25),
+        lambda: comparisons.hiding(5 if quick else 10),
         lambda: comparisons.reading(5 if quick else 15, restarts),
     ):
         try:
