@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any
 
 from .. import _json
@@ -173,12 +174,26 @@ def go_text(scene: Scene) -> str:
     told = builtins(scene)
     given = {name: _json.compact(told[name]) for name in ("cmdline", "python")}
     given |= {name: _json.figures(told[name]) for name in ("process", "workers")}
-    given["memstats"] = _json.figures(told["memstats"], sort=False)  # in Go's order
+    given["memstats"] = _memstats_text(told["memstats"])
     # What is deleted has no place in a form, which shows all that a slot holds.
     if scene.only is not None or any(part.deletions for part in scene.parts):
         return written(rows(scene), given)
     form = scene.registry.plan(scene.parts).once(Form)
     return form.filled([part.live for part in scene.parts], said_by_all(scene), given)
+
+
+def _memstats_text(told: dict[str, Any]) -> str:
+    """Return memstats in Go's order; most of it are two lists that seldom change."""
+    lists = ("PauseNs", "PauseEnd")
+    text = _json.figures({**told, **{name: name for name in lists}}, sort=False)
+    for name in lists:
+        text = text.replace(f'"{name}":"{name}"', f'"{name}":{_list_text(tuple(told[name]))}')
+    return text
+
+
+@lru_cache(maxsize=8)
+def _list_text(numbers: tuple[int, ...]) -> str:
+    return f"[{','.join(map(str, numbers))}]"
 
 
 def full(scene: Scene) -> dict[str, Any]:
