@@ -52,7 +52,7 @@ if t.TYPE_CHECKING:
     from .variables.registry import default_registry as default_registry
     from .variables.said import Func as Func
     from .variables.said import String as String
-    from .web.access import Level as Level
+    from .web.decision import Level as Level
     from .web.extension import Expvar as Expvar
     from .web.middleware import ExpvarMiddleware as ExpvarMiddleware
     from .web.views import blueprint as blueprint
@@ -88,7 +88,7 @@ _PLACES = {
     "variables.maps": ("Map",),
     "variables.registry": ("Registry", "default_registry"),
     "variables.said": ("Func", "String"),
-    "web.access": ("Level",),
+    "web.decision": ("Level",),
     "web.extension": ("Expvar",),
     "web.middleware": ("ExpvarMiddleware",),
     "web.views": ("blueprint",),

@@ -23,6 +23,11 @@ ACTION_WORDS = ("tracemalloc", "arm", "loggers")
 MIN_TOKEN_LENGTH = 16
 MAKE_A_TOKEN = 'python -c "import secrets; print(secrets.token_urlsafe(32))"'
 
+MAKE_A_HASH = (
+    'python -c "from werkzeug.security import generate_password_hash as g; import getpass;'
+    ' print(g(getpass.getpass()))"'
+)
+
 # Tokens that stand in README and docs: everybody knows them, so nobody may use them.
 EXAMPLE_TOKENS = frozenset(
     {
@@ -34,6 +39,8 @@ EXAMPLE_TOKENS = frozenset(
 )
 
 _HOST = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?")
+# "method$salt$hash": what check_password_hash() of Werkzeug takes.
+_HASH = re.compile(r"(?:scrypt|pbkdf2)(?::[A-Za-z0-9]+)+\$[A-Za-z0-9./]+\$[0-9a-f]{32,256}")
 _PORT = re.compile(r"[0-9]{1,5}")
 
 
@@ -42,11 +49,13 @@ class Settings:
     """All settings of one app, already checked; what is not said is the default.
 
     Make one with :meth:`load`. One made by hand is not checked, which tests may like.
-    The tokens are left out of ``repr()``, so a settings object may be logged.
+    Tokens and hashes are left out of ``repr()``, so a settings object may be logged.
     """
 
     access: str | Callable[[Any], Any] = "auto"
     tokens: tuple[str, ...] = field(default=(), repr=False)
+    #: Users and the hashes of their passwords.
+    basic: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     monitoring_address: str | None = None
     directory: str | None = None
     show: tuple[str, ...] = ()
@@ -187,6 +196,35 @@ def _token_problem(token: object) -> str | None:
     return None
 
 
+def _basic(name: str, value: Any) -> tuple[tuple[str, str], ...]:
+    allowed = (
+        "'user:hash', a list of such texts, or a dict of users and hashes, as Werkzeug's"
+        f" generate_password_hash() makes them: {MAKE_A_HASH}"
+    )
+    if isinstance(value, Mapping):
+        pairs: list[Any] = list(value.items())
+    else:
+        texts = [value] if type(value) is str else _items(name, value, allowed)
+        pairs = [text.split(":", 1) if isinstance(text, str) else (text, "") for text in texts]
+    if not pairs:
+        raise SettingError(name, "is empty", allowed)
+    for position, pair in enumerate(pairs, 1):
+        if problem := _pair_problem(*pair) if len(pair) == 2 else "has no colon":
+            raise SettingError(name, f"is not usable: pair {position} {problem}", allowed)
+    return tuple((user, hash_) for user, hash_ in pairs)
+
+
+def _pair_problem(user: object, hash_: object) -> str | None:
+    """Say what is wrong with a pair without quoting any of it: it may hold a password."""
+    if not isinstance(user, str) or not isinstance(hash_, str):
+        return "is not of texts"
+    if not user or ":" in user or not user.isprintable():
+        return "has a user that is empty, or has a colon or a control character"
+    if not _HASH.fullmatch(hash_):
+        return "has no hash but something else, perhaps the password itself"
+    return None
+
+
 def _items(name: str, value: Any, allowed: str) -> list[Any]:
     """Return *value* as a list; a bare string is refused, it would be read letter by letter."""
     if isinstance(value, _Text):
@@ -249,6 +287,7 @@ def _directory(name: str, value: Any) -> str:
 _CHECKS: dict[str, tuple[str, Callable[[str, Any], Any]]] = {
     "EXPVAR_ACCESS": ("access", _access),
     "EXPVAR_TOKEN": ("tokens", _tokens),
+    "EXPVAR_BASIC": ("basic", _basic),
     "EXPVAR_MONITORING_ADDRESS": ("monitoring_address", _address),
     "EXPVAR_DIR": ("directory", _directory),
     "EXPVAR_SHOW": ("show", _show),

@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from flask_expvar.settings import Settings
-from flask_expvar.web.access import Decision, Gate
+from flask_expvar.web.access import Gate
+from flask_expvar.web.decision import Decision
 
 TOKEN = "kQ3-x8_ZpL0vWm2T"
 OLD_TOKEN = "old-token-of-last-month"

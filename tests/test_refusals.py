@@ -7,7 +7,7 @@ import logging
 import pytest
 from gates import DIRECT, TOKEN, FakeClock, boom, decide, gate
 
-from flask_expvar.web.access import Decision, Level
+from flask_expvar.web.decision import Decision, Level
 
 
 def test_a_refusal_is_logged_with_the_rule_and_how_to_open(

@@ -141,6 +141,51 @@ class Page(Protocol):
         """Return the data of the template NAME.html."""
 
 
+class Acting(Page, Protocol):
+    """A page that may change something in the processes: what is sent to it with POST."""
+
+    #: The word of ``EXPVAR_ACTIONS`` that each action needs; empty if the level is enough.
+    actions: Mapping[str, str]
+
+    def act(self, registry: Registry, action: str, query: Query) -> Any:
+        """Do *action* in this process; return what came of it as plain data.
+
+        :raises ParameterError: if a field of the form is not allowed.
+        """
+
+
+def act_everywhere(
+    page: Acting, registry: Registry, action: str, given: Mapping[str, str]
+) -> tuple[dict[int, Any], list[int]]:
+    """Do *action* in all workers, or in the one of ``worker=``.
+
+    Returns what came of it, by pid, and the workers that did not answer in time.
+
+    :raises ParameterError: if a field is not allowed: nothing was done then.
+    :raises UnknownError: if the worker asked for is not there.
+    """
+    query = Query(given, sensitive=True)
+    pid = query.whole("worker", 1, 2**31)
+    found = Scene(registry, query, registry.parts())
+    found.only = _worker(found, pid) if pid is not None else None
+    own = os.getpid()
+    answers = {}
+    # Here first: what is wrong in the form is found out before others are asked.
+    if any(part.pid == own for part in found.workers):
+        answers[own] = page.act(registry, action, query)
+    asked = [part for part in found.workers if part.pid != own]
+    request = {"page": page.name, "query": query.given, "action": action}
+    told = membership(registry).ask(asked, request, DEADLINE)
+    missing = []
+    for part in asked:
+        answer = told.get(part.slot)
+        if isinstance(answer, dict) and "data" in answer:
+            answers[part.pid] = answer["data"]
+        else:
+            missing.append(part.pid)
+    return answers, missing
+
+
 def scene(
     page: Page, registry: Registry, given: Mapping[str, str], *, sensitive: bool = False
 ) -> Scene:
@@ -200,6 +245,9 @@ def answer(pages: Mapping[str, Page], registry: Registry, request: Any) -> Any:
             sensitive=request.get("sensitive") is True,
             speaks=request.get("speaker") == os.getpid(),
         )
-        return {"data": pages[request["page"]].collect(registry, query)}
+        page: Any = pages[request["page"]]
+        if "action" in request:
+            return {"data": page.act(registry, request["action"], query)}
+        return {"data": page.collect(registry, query)}
     except ParameterError as error:
         return {"error": str(error)}

@@ -6,66 +6,26 @@ import hmac
 import time
 import traceback
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from enum import IntEnum
 from typing import Any
 
+from werkzeug.http import parse_cookie
+
 from ..settings import MAKE_A_TOKEN, Settings
+from .attempts import Attempts
+from .decision import Decision, Level
 from .headers import text_of
 from .loopback import refusing_rule
 from .origins import is_foreign
+from .passwords import Passwords, sent_pair
 from .refusals import RefusalLog
-
-# All that a refused client is told: nothing of the rule that refused it.
-DENIED = "You may not look at this page."
-UNIDENTIFIED = "This page wants to know who is asking."
-
-CHALLENGE = 'Bearer realm="expvar"'
-
-
-class Level(IntEnum):
-    """What a request may do; each level includes those below it.
-
-    READ hides exception messages, raw paths and sensitive events, SENSITIVE shows them, ACT may
-    also use the actions that ``EXPVAR_ACTIONS`` names.
-    """
-
-    NONE = 0
-    READ = 1
-    SENSITIVE = 2
-    ACT = 3
-
-
-@dataclass(frozen=True)
-class Decision:
-    """The gate's answer for one request: what it may do, and which rule says so.
-
-    *rule* and *hint*, how to open, are for the log; the client gets *sentence* and *headers*.
-    """
-
-    level: Level
-    status: int
-    rule: str
-    hint: str = ""
-
-    @property
-    def admitted(self) -> bool:
-        """Whether the request may see anything at all."""
-        return self.level > Level.NONE
-
-    @property
-    def sentence(self) -> str:
-        """The one constant sentence that a refused client gets; empty if it is admitted."""
-        return {401: UNIDENTIFIED, 403: DENIED}.get(self.status, "")
-
-    @property
-    def headers(self) -> list[tuple[str, str]]:
-        """The headers that the answer must carry."""
-        return [("WWW-Authenticate", CHALLENGE)] if self.status == 401 else []
-
+from .tickets import COOKIE, Tickets
 
 _HINTS = {
     "token": "send the header 'Authorization: Bearer <token>' with one of EXPVAR_TOKEN",
+    "basic": "send a user of EXPVAR_BASIC and the password",
+    "cookie": "log in again: the cookie is too old, or what it was given for was taken out",
+    "attempts": "somebody tries tokens or passwords; the right token is let in all the same",
+    "decorator": "a decorator of blueprint() lets through whom it likes",
     "auto": f"set EXPVAR_TOKEN (make one with: {MAKE_A_TOKEN}), or set EXPVAR_ACCESS to a"
     " callable, or run 'flask run --debug' and ask from this machine",
     "loopback": "ask the server itself from its own machine, at 127.0.0.1 or through"
@@ -88,6 +48,8 @@ class Gate:
 
     :param process_environ: the environment variables of the process, in which pytest leaves
         its mark; only ``EXPVAR_ACCESS = "open"`` looks there.
+    :param tickets: what browsers that have logged in show; None where they cannot.
+    :param decorated: whether decorators have decided already who comes this far.
     """
 
     def __init__(
@@ -96,9 +58,15 @@ class Gate:
         *,
         process_environ: Mapping[str, str],
         clock: Callable[[], float] = time.monotonic,
+        tickets: Tickets | None = None,
+        decorated: bool = False,
     ) -> None:
         self._access = settings.access
         self._tokens = tuple(token.encode() for token in settings.tokens)
+        self._passwords = Passwords(settings.basic)
+        self._attempts = Attempts(clock)
+        self._decorated = decorated
+        self.tickets = tickets
         self._process_environ = process_environ
         self._log = RefusalLog(clock)
 
@@ -117,9 +85,7 @@ class Gate:
         :param testing: whether the app is being tested.
         """
         decision = self._decide(environ, request, debug, testing)
-        if not decision.admitted:
-            self._log.add(decision.status, decision.rule, decision.hint)
-        return decision
+        return decision if decision.admitted else self._logged(decision)
 
     def _decide(
         self,
@@ -129,6 +95,8 @@ class Gate:
         testing: bool,
     ) -> Decision:
         access = self._access
+        if self._decorated:
+            return _refused("cross-site") if is_foreign(environ) else _admitted("decorator")
         if callable(access):
             return _ask(access, environ, request)
         if access == "auto":
@@ -141,9 +109,25 @@ class Gate:
         # needed, it must be the listener object itself, which no proxy can send.
         return _refused("listener:own-port" if access == "listener" else "unknown:access")
 
+    @property
+    def identifies(self) -> bool:
+        """Whether there is something to identify by: a token, or a user and a password."""
+        by_rule = not self._decorated and self._access in ("auto", "loopback")
+        return by_rule and bool(self._tokens or self._passwords)
+
+    @property
+    def has_tokens(self) -> bool:
+        """Whether a token is configured."""
+        return bool(self._tokens)
+
+    @property
+    def has_users(self) -> bool:
+        """Whether users and passwords are configured."""
+        return bool(self._passwords)
+
     def _auto(self, environ: Mapping[str, Any], debug: bool) -> Decision:
-        if self._tokens:
-            return self._token(environ) or self._unidentified(environ)
+        if self.identifies:
+            return self._identified(environ) or self._unidentified(environ)
         if not debug:
             return _refused("auto:not-debug")
         if not (text_of(environ, "SERVER_SOFTWARE") or "").startswith("Werkzeug/"):
@@ -152,13 +136,13 @@ class Gate:
         return _refused(rule) if rule else _admitted("auto:dev-server")
 
     def _loopback(self, environ: Mapping[str, Any]) -> Decision:
-        if decision := self._token(environ):
+        if decision := self._identified(environ):
             return decision
         rule = refusing_rule(environ)
         if rule is None:
             return _admitted("loopback")
         # With a token the client has a way in, so it is told to show one.
-        return _refused(rule, 401 if self._tokens else 403)
+        return self._unidentified(environ, rule) if self.identifies else _refused(rule)
 
     def _open(self, environ: Mapping[str, Any], trial: bool) -> Decision:
         # PYTEST_VERSION is there all the time since pytest 8.2, the other during a test.
@@ -167,21 +151,83 @@ class Gate:
             return _refused("open:not-a-test")
         return _refused("cross-site") if is_foreign(environ) else _admitted("open")
 
-    def _token(self, environ: Mapping[str, Any]) -> Decision | None:
-        """Admit the bearer of a configured token, whatever page asks: no browser adds it.
+    def _identified(self, environ: Mapping[str, Any]) -> Decision | None:
+        """Admit who shows what is configured; None if nothing right was shown.
 
-        The level is ACT: a token is for operators, and ``EXPVAR_ACTIONS`` is empty until they
-        say otherwise.
+        The level is ACT: this is for operators, and ``EXPVAR_ACTIONS`` is empty until they say
+        otherwise.
         """
-        sent = _bearer(environ)
-        if not sent:
+        header = text_of(environ, "HTTP_AUTHORIZATION") or ""
+        who = self.holder(_bearer(environ))
+        if who:
+            return _admitted("token", who=who)  # whatever page asks: no browser adds it
+        pair = sent_pair(header)
+        if pair is not None and self._passwords and (user := self._user(*pair, environ)):
+            rule = "basic"
+        elif header or not (user := self._holder_of_cookie(environ)):
             return None
-        # Every token is compared, on bytes: the time tells neither which one nor how far.
-        matches = [hmac.compare_digest(token, sent) for token in self._tokens]
-        return _admitted("token") if any(matches) else None
+        else:
+            rule = "cookie"
+        # Browsers add these by themselves.
+        return _refused("cross-site") if is_foreign(environ) else _admitted(rule, who=user)
 
-    def _unidentified(self, environ: Mapping[str, Any]) -> Decision:
-        return _refused("token:wrong" if _bearer(environ) else "token:missing", 401)
+    def holder(self, token: bytes) -> str:
+        """Return which token this is, empty if it is none."""
+        # Every token is compared, on bytes: the time tells neither which one nor how far.
+        matches = [hmac.compare_digest(each, token) for each in self._tokens]
+        return f"token {matches.index(True) + 1}" if token and any(matches) else ""
+
+    def _user(self, user: str, password: str, environ: Mapping[str, Any]) -> str:
+        if not self._passwords.knows(user, password) and self._attempts.wait(_peer(environ)):
+            return ""  # no work for who guesses
+        return f"user {user}" if self._passwords.check(user, password) else ""
+
+    def _holder_of_cookie(self, environ: Mapping[str, Any]) -> str:
+        if self.tickets is None or COOKIE not in (text_of(environ, "HTTP_COOKIE") or ""):
+            return ""
+        try:
+            shown = parse_cookie(text_of(environ, "HTTP_COOKIE") or "").getlist(COOKIE)
+        except Exception:  # what is no header of cookies
+            return ""
+        found = (self.tickets.who(each) for each in shown[:8])
+        return next(filter(None, found), "")
+
+    def log_in(self, token: str, user: str, password: str, environ: Mapping[str, Any]) -> Decision:
+        """Say who may have a cookie: the *who* of the decision if it admits."""
+        who = self.holder(token.encode("utf-8", "surrogatepass")) if token else ""
+        if not who and user and self._passwords:
+            who = self._user(user, password, environ)
+        if who:
+            return _admitted("login", who=who)
+        return self._logged(self._failed("token:wrong" if token else "basic:wrong", environ))
+
+    def _unidentified(self, environ: Mapping[str, Any], rule: str = "") -> Decision:
+        pair = sent_pair(text_of(environ, "HTTP_AUTHORIZATION") or "") if self._passwords else None
+        if not (pair or _bearer(environ)):
+            has_cookie = COOKIE in (text_of(environ, "HTTP_COOKIE") or "")
+            missing = "cookie:no-good" if has_cookie and self.tickets else "token:missing"
+            return self._refused(rule or missing, 401)
+        return self._failed("basic:wrong" if pair else "token:wrong", environ)
+
+    def _failed(self, rule: str, environ: Mapping[str, Any]) -> Decision:
+        peer = _peer(environ)
+        wait = self._attempts.wait(peer)
+        if wait:
+            return self._refused("attempts:too-many", 429, wait)
+        self._attempts.fail(peer)
+        return self._refused(rule, 401)
+
+    def _refused(self, rule: str, status: int, wait: int = 0) -> Decision:
+        hint = _HINTS[rule.partition(":")[0]]
+        return Decision(Level.NONE, status, rule, hint, wait=wait, basic=bool(self._passwords))
+
+    def _logged(self, decision: Decision) -> Decision:
+        self._log.add(decision.status, decision.rule, decision.hint)
+        return decision
+
+
+def _peer(environ: Mapping[str, Any]) -> str:
+    return (text_of(environ, "REMOTE_ADDR") or "")[:64]
 
 
 def _bearer(environ: Mapping[str, Any]) -> bytes:
@@ -241,32 +287,9 @@ def _place(error: Exception) -> str:
     return " > ".join(steps) or "it cannot be called with one argument"
 
 
-def _admitted(rule: str, level: Level = Level.ACT) -> Decision:
-    return Decision(level, 200, rule)
+def _admitted(rule: str, level: Level = Level.ACT, who: str = "") -> Decision:
+    return Decision(level, 200, rule, who=who)
 
 
 def _refused(rule: str, status: int = 403, hint: str = "") -> Decision:
     return Decision(Level.NONE, status, rule, hint or _HINTS[rule.partition(":")[0]])
-
-
-def startup_warnings(settings: Settings) -> list[str]:
-    """Say what is risky or useless in *settings*, each as one line for the log at start-up."""
-    warnings = []
-    if settings.access == "loopback":
-        warnings.append(
-            "EXPVAR_ACCESS is 'loopback': whoever seems to ask from this machine may look. A"
-            " proxy on this machine makes everybody seem so: with nginx and a bare 'proxy_pass"
-            " http://127.0.0.1:8000' the whole internet sees these pages. Behind a proxy use"
-            " EXPVAR_TOKEN with EXPVAR_ACCESS = 'auto', or EXPVAR_MONITORING_ADDRESS."
-        )
-    if settings.access == "open":
-        warnings.append(
-            "EXPVAR_ACCESS is 'open': everybody who reaches this server may look, as long as"
-            " the app is tested, in debug mode or run by pytest; otherwise nobody may."
-        )
-    if settings.access == "listener" and settings.monitoring_address is None:
-        warnings.append(
-            "EXPVAR_ACCESS is 'listener' without EXPVAR_MONITORING_ADDRESS: nobody may look."
-            " Set it, for example to '127.0.0.1:1099'."
-        )
-    return warnings

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 from flask import Flask
 
 from ..variables.registry import Registry, default_registry
 from .middleware import ExpvarMiddleware
-from .views import blueprint
+from .views import View, blueprint
 
 
 class Expvar:
@@ -24,6 +26,7 @@ class Expvar:
     :param url_prefix: where the pages are.
     :param prefix: what the names of the middleware's variables begin with.
     :param trace_header: the response header that tells a trace's id, none unless given.
+    :param decorators: see :func:`~flask_expvar.blueprint`.
     """
 
     def __init__(
@@ -34,11 +37,13 @@ class Expvar:
         url_prefix: str = "/debug",
         prefix: str = "http",
         trace_header: str | None = None,
+        decorators: Sequence[Callable[[View], View]] = (),
     ) -> None:
         self.registry = registry if registry is not None else default_registry
         self._url_prefix = url_prefix
         self._prefix = prefix
         self._trace_header = trace_header
+        self._decorators = decorators
         if app is not None:
             self.init_app(app)
 
@@ -48,7 +53,10 @@ class Expvar:
         :raises SettingError: if one of its settings is wrong.
         :raises ValueError: if it has been set up already.
         """
-        app.register_blueprint(blueprint(registry=self.registry, url_prefix=self._url_prefix))
+        pages = blueprint(
+            registry=self.registry, url_prefix=self._url_prefix, decorators=self._decorators
+        )
+        app.register_blueprint(pages)
         app.wsgi_app = ExpvarMiddleware(  # type: ignore[method-assign]  # as Flask's docs do
             app.wsgi_app,
             registry=self.registry,

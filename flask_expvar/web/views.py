@@ -4,50 +4,54 @@ from __future__ import annotations
 
 import logging
 import os
-import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from flask import Blueprint, Flask, Request, Response, current_app, request
 from flask.blueprints import BlueprintSetupState
 
 from ..exceptions import ParameterError, SettingError, UnknownError
-from ..pages.moments import duration
 from ..pages.overview import all_pages
 from ..pages.own import own_pages
-from ..pages.page import Page, Scene, scene
+from ..pages.page import Acting, Page, scene
 from ..pages.traces_question import from_net_trace
 from ..pages.vars_table import visible
 from ..settings import Settings
 from ..sources.config import provide
 from ..variables.registry import Registry, default_registry
-from .access import DENIED, Gate, Level, startup_warnings
+from . import audit
+from .access import Gate
+from .actions import ForbiddenError, act
+from .answers import is_browser, plain, signed
+from .decision import DENIED, Decision, Level
 from .files import render, static_files, version
+from .frames import Frames
 from .joining import join
+from .login import Login, level_parameter
+from .permits import Permits
 from .program import FlaskApp
 from .signals import listen
+from .startup import mount_warnings, startup_warnings
+from .tickets import Tickets, keys_of
 
 _log = logging.getLogger("flask_expvar")
 
-HEADERS = {
-    "Content-Security-Policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self';"
-        " connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-    ),
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "X-Robots-Tag": "noindex",
-}
-PLAIN = "text/plain; charset=utf-8"
-_ALLOWED = "GET, HEAD"
+TITLES = {400: "Bad request", 403: "Not allowed", 404: "Not found", 405: "Not allowed"}
+#: Those that show more to who may see what is sensitive.
+SENSITIVE_PAGES = frozenset({"config", "events", "flags", "queue", "threads", "traces"})
+
+
+View = Callable[..., Any]
 
 
 def blueprint(
-    *, registry: Registry | None = None, name: str = "expvar", url_prefix: str = "/debug"
+    *,
+    registry: Registry | None = None,
+    name: str = "expvar",
+    url_prefix: str = "/debug",
+    decorators: Sequence[Callable[[View], View]] = (),
 ) -> Blueprint:
     """Return the debug pages, to be registered on an application.
 
@@ -60,21 +64,30 @@ def blueprint(
 
     :param registry: whose variables are shown, the default one's unless given.
     :param name: of the blueprint; a second mount in one application needs another.
+    :param decorators: such as ``login_required`` of Flask-Login, the outermost last: they decide
+        in place of ``EXPVAR_ACCESS`` who may come, and what they answer goes out as it is.
     """
     shown = registry if registry is not None else default_registry
     made = Blueprint(name, __name__, url_prefix=url_prefix)
-    made.record(lambda state: Mount(shown).register(state))
+    made.record(lambda state: Mount(shown, decorators).register(state))
     return made
 
 
 class Mount:
     """The pages of one registry at one place of one application."""
 
-    def __init__(self, registry: Registry) -> None:
-        self._registry = registry
+    def __init__(
+        self, registry: Registry, decorators: Sequence[Callable[[View], View]] = ()
+    ) -> None:
+        self.registry = self._registry = registry
+        self._decorators = tuple(decorators)
         self._pages = all_pages()
         self._settings: Settings | None = None
+        self._keys: list[Any] = []
         self._gate: Gate | None = None
+        self._frame = Frames(registry, self._pages).frame
+        self._permits = Permits()
+        self._login = Login(registry)
 
     def register(self, state: BlueprintSetupState) -> None:
         """Add the routes to an application, and check its settings.
@@ -83,11 +96,14 @@ class Mount:
         """
         settings = join(self._registry, state.app.config)
         provide(self._registry, FlaskApp(state.app))
-        for warning in startup_warnings(settings):
+        mounts: dict[str, Mount] = state.app.extensions.setdefault("expvar_mounts", {})
+        known = [bool(each._decorators) for each in mounts.values()]
+        here = mount_warnings(state, settings, bool(self._decorators), known)
+        for warning in (*startup_warnings(settings), *here):
             _log.warning(warning)
+        mounts[f"{state.name_prefix}.{state.name}".lstrip(".")] = self
         for name, value in (
             ("EXPVAR_MONITORING_ADDRESS", settings.monitoring_address),
-            ("EXPVAR_ACTIONS", settings.actions),
             ("EXPVAR_EXPORTER_CONFIG", settings.exporter_config),
         ):
             if value:
@@ -97,80 +113,160 @@ class Mount:
             _route(state, "", "slash", self._guarded(_add_slash))
         for page in self._pages.values():
             endpoint = page.name or "overview"
-            _route(state, f"/{page.name}", endpoint, self._guarded(self._show(page, False)))
+            shown = self._guarded(self._show(page, False), page=page)
+            _route(state, f"/{page.name}", endpoint, shown)
             twin = self._guarded(self._show(page, True))
             _route(state, f"/{page.name}.json", f"{endpoint}_json", twin)
         _route(state, "/requests", "requests", self._guarded(_requests))
-        _route(state, "/static/<path:file>", "static", self._guarded(_static))
+        _route(state, "/static/<path:file>", "static", self._guarded(_static, limited=False))
+        _route(state, "/login", "login", self._open(self._login.answer))
+        _route(state, "/logout", "logout", self._open(lambda _: self._login.log_out()))
         # The application's own pages; everything else below the prefix is refused, at one gate.
         _route(state, "/<path:rest>", "rest", self._guarded(self._rest))
 
-    def _guarded(self, view: Callable[..., Response]) -> Callable[..., Response]:
+    def _decorated(self, view: View) -> View:
+        for decorator in self._decorators:
+            view = decorator(view)
+        return view
+
+    def _open(self, view: Callable[[Gate], Response]) -> View:
+        """Return *view* for those who are not admitted yet."""
+
+        def opened() -> Response:
+            self._ignore()
+            gate = self._current_gate()
+            return signed(plain(403, DENIED) if gate is None else view(gate))
+
+        return self._decorated(opened)
+
+    def _guarded(
+        self, view: Callable[..., Response], *, page: Page | None = None, limited: bool = True
+    ) -> View:
+        """Return *view* behind the gate.
+
+        :param page: what is asked to act if something is sent with POST.
+        :param limited: whether only so many requests are answered at once.
+        """
+
         def guarded(**values: str) -> Response:
-            recorded = request.environ.get("expvar.request")
-            if recorded is not None:
-                recorded.ignore()  # looking changes nothing
+            self._ignore()
             admitted = self._admit()
             if isinstance(admitted, Response):
-                response = admitted
-            else:
-                response = self._answer(view, admitted, values)
-            for key, value in HEADERS.items():
-                response.headers[key] = value
-            response.headers.setdefault("Cache-Control", "no-store")
-            response.vary.add("Accept")
-            return response
+                return signed(admitted)
+            # What takes long by itself must not keep others away.
+            if not limited or getattr(page, "long", False):
+                return signed(self._answer(view, page, admitted, values))
+            with self._permits.one() as permitted:
+                if permitted:
+                    return signed(self._answer(view, page, admitted, values))
+            response = plain(503, "Two requests to the debug pages are being answered already.")
+            response.headers["Retry-After"] = "1"
+            return signed(response)
 
-        return guarded
+        return self._decorated(guarded)
 
-    def _admit(self) -> Level | Response:
+    @staticmethod
+    def _ignore() -> None:
+        recorded = request.environ.get("expvar.request")
+        if recorded is not None:
+            recorded.ignore()  # looking changes nothing
+
+    def _admit(self) -> Decision | Response:
         """Return what the request may do, or the answer that refuses it."""
         app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
-        gate = self._current_gate(app)
+        gate = self._current_gate()
         if gate is None:
-            return _plain(403, DENIED)
+            return plain(403, DENIED)
         asked: Request = request._get_current_object()  # type: ignore[attr-defined]
         decision = gate.decide(
             request.environ, request=lambda: asked, debug=app.debug, testing=app.testing
         )
         if decision.admitted:
-            return decision.level
-        response = _plain(decision.status, decision.sentence)
+            return decision
+        if decision.status == 401 and gate.tickets is not None and is_browser():
+            response = self._ask_who(gate, decision)
+        else:
+            response = plain(decision.status, decision.sentence)
         response.headers.extend(decision.headers)
         return response
 
-    def _current_gate(self, app: Flask) -> Gate | None:
+    def _ask_who(self, gate: Gate, decision: Decision) -> Response:
+        """Return the form to log in: its answer leads back to where the browser wanted to go."""
+        rest = (request.view_args or {}).get("rest", "")
+        last = rest or request.path.rpartition("/")[2]
+        query = request.query_string.decode("latin-1")
+        next = f"{last}?{query}" if query else last
+        base = "../" * rest.count("/")
+        if request.url_rule is not None and request.url_rule.endpoint.endswith(".slash"):
+            base, next = f"{last}/", ""
+        return self._login.form(401, gate, problem=decision.sentence, base=base, next=next)
+
+    def _current_gate(self) -> Gate | None:
         """Return the gate for the settings as they are now: tests change them after set-up."""
+        app = current_app
         try:
             settings = Settings.load(app.config, os.environ)
         except SettingError:
             _log.exception("the debug pages are closed: a setting is wrong")
             return None
-        if self._gate is None or settings != self._settings:
-            self._settings = settings
-            self._gate = Gate(settings, process_environ=os.environ)
+        keys = keys_of(app)
+        if self._gate is None or settings != self._settings or keys != self._keys:
+            self._settings, self._keys = settings, keys
+            self._gate = Gate(
+                settings,
+                process_environ=os.environ,
+                tickets=Tickets(keys, settings) if keys else None,
+                decorated=bool(self._decorators),
+            )
         return self._gate
 
     def _answer(
-        self, view: Callable[..., Response], level: Level, values: dict[str, str]
+        self,
+        view: Callable[..., Response],
+        page: Page | None,
+        decision: Decision,
+        values: dict[str, str],
     ) -> Response:
-        if request.method not in ("GET", "HEAD"):
-            response = self._problem(405, "Only GET and HEAD are allowed here.")
-            response.headers["Allow"] = _ALLOWED
-            return response
+        acts = bool(getattr(page, "actions", None))
         try:
-            return view(level, **values)
+            if request.method == "POST" and acts:
+                return self._act(page, decision)  # type: ignore[arg-type]  # it has actions
+            if request.method not in ("GET", "HEAD"):
+                allowed = "GET, HEAD, POST" if acts else "GET, HEAD"
+                response = self._problem(405, f"Only {allowed} are allowed here.")
+                response.headers["Allow"] = allowed
+                return response
+            if level_parameter(request.args):
+                decision = replace(decision, level=min(decision.level, Level.READ))
+            return view(decision, **values)
         except ParameterError as error:
             return self._problem(400, str(error))
         except UnknownError as error:
             return self._problem(404, str(error), error.link)
 
-    def _show(self, page: Page, twin: bool, template: str = "") -> Callable[[Level], Response]:
-        def show(level: Level) -> Response:
+    def _act(self, page: Acting, decision: Decision) -> Response:
+        assert self._settings is not None
+        status = 403
+        try:
+            response = act(page, self._registry, self._settings.actions, decision)
+            status = response.status_code
+        except ForbiddenError as error:
+            response = self._problem(status, str(error))
+        except ParameterError:
+            status = 400
+            raise
+        finally:
+            audit.acted(decision, page.name, visible(request.form.get("action", ""))[:40], status)
+        return response
+
+    def _show(self, page: Page, twin: bool, template: str = "") -> Callable[[Decision], Response]:
+        def show(decision: Decision) -> Response:
             began = time.perf_counter()
-            sensitive = level >= Level.SENSITIVE
+            sensitive = decision.level >= Level.SENSITIVE
+            if (sensitive and page.name in SENSITIVE_PAGES) or template == "own":
+                audit.looked(decision, page.name, 200)
             found = scene(page, self._registry, request.args, sensitive=sensitive)
-            if not twin and _is_browser():
+            if not twin and is_browser():
                 data = page.html(found)
                 frame = self._frame(page.title, page.name, found, began)
                 body = render(template or page.name or "overview", data=data, frame=frame)
@@ -186,58 +282,24 @@ class Mount:
 
         return show
 
-    def _rest(self, level: Level, rest: str) -> Response:
+    def _rest(self, decision: Decision, rest: str) -> Response:
         """Answer for the application's own pages, which may be registered at any time."""
         name = rest.removesuffix(".json")
         page = own_pages(self._registry).get(name.removesuffix("/") if name == rest else name)
         if page is not None:
-            return self._show(page, name != rest, "own")(level)
+            return self._show(page, name != rest, "own")(decision)
         raise UnknownError("There is no such page.")
 
     def _problem(self, status: int, sentence: str, link: tuple[str, str] | None = None) -> Response:
         sentence = visible(sentence)
-        if not _is_browser():
-            return _plain(status, f"{sentence} See {link[0]}" if link else sentence)
-        title = {400: "Bad request", 404: "Not found", 405: "Not allowed"}[status]
+        if not is_browser():
+            return plain(status, f"{sentence} See {link[0]}" if link else sentence)
+        title = TITLES[status]
         frame = self._frame(title, None, None, time.perf_counter())
         body = render(
             "error", status=status, title=title, sentence=sentence, link=link, frame=frame
         )
         return Response(body, status=status, mimetype="text/html")
-
-    def _frame(
-        self, title: str, name: str | None, found: Scene | None, began: float
-    ) -> dict[str, Any]:
-        now = time.time()
-        workers = found.workers if found else []
-        rest = (request.view_args or {}).get("rest", "")
-        query = request.query_string.decode("latin-1")
-        return {
-            "title": title,
-            "app": current_app.name,
-            "host": socket.gethostname(),
-            "base": "../" * rest.count("/"),
-            "pages": [
-                {
-                    "name": page.name or "overview",
-                    "title": page.title,
-                    "href": page.name or "./",
-                    "current": page.name == name,
-                }
-                for page in (*self._pages.values(), *own_pages(self._registry).values())
-            ],
-            "workers": [
-                {"pid": part.pid, "uptime": duration(now - part.started_ns / 1e9)}
-                for part in workers
-            ],
-            "missing": found.missing if found else [],
-            "only": found.only.pid if found and found.only else None,
-            "notes": found.notes if found else [],
-            "version": version(),
-            "rendered": time.strftime("%Y-%m-%d %H:%M:%S %Z", time.localtime(now)),
-            "render_ms": (time.perf_counter() - began) * 1000,
-            "json": f"{name or ''}.json{'?' + query if query else ''}" if found else "",
-        }
 
 
 def _route(
@@ -257,37 +319,23 @@ def _route(
         made.methods = None
 
 
-def _is_browser() -> bool:
-    accepted = request.accept_mimetypes
-    html = accepted["text/html"]
-    return (
-        html > 0
-        and any(value == "text/html" for value, _ in accepted)
-        and (html >= accepted["application/json"] or "application/json" not in accepted.values())
-    )
-
-
-def _plain(status: int, sentence: str) -> Response:
-    return Response(sentence + "\n", status=status, content_type=PLAIN)
-
-
-def _add_slash(level: Level) -> Response:
+def _add_slash(_: Decision) -> Response:
     last = request.path.rstrip("/").rpartition("/")[2]
     query = request.query_string.decode("latin-1")
-    response = _plain(308, "The pages are below.")
+    response = plain(308, "The pages are below.")
     response.headers["Location"] = f"{last}/{'?' + query if query else ''}"
     return response
 
 
-def _requests(level: Level) -> Response:
+def _requests(_: Decision) -> Response:
     """Lead people with x/net/trace in their fingers to the families of requests."""
-    response = _plain(302, "Requests are among the traces.")
+    response = plain(302, "Requests are among the traces.")
     above = "../" if request.path.endswith("/") else ""
     response.headers["Location"] = f"{above}traces{from_net_trace(request.args)}"
     return response
 
 
-def _static(level: Level, file: str) -> Response:
+def _static(_: Decision, file: str) -> Response:
     found = static_files().get(file)
     if found is None:
         raise UnknownError("There is no such file.")

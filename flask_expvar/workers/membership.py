@@ -25,6 +25,7 @@ from .flight import Flights, key_of
 from .folder import Place
 from .graves import Grave
 from .shared import SharedStore
+from .spent import spend
 from .standstill import Stopped
 
 Answer = Callable[[Any], Any]
@@ -122,6 +123,7 @@ class Membership:
         self._registry = weakref.ref(registry)
         self.member: Member | None = None
         self._alone = ALONE
+        self._spent: list[str] = []
 
     @property
     def note(self) -> str:
@@ -159,6 +161,21 @@ class Membership:
             return []
         found = [grave.of(self.key) for grave in self.member.box.graveyard.graves()]
         return [grave for grave in found if grave.requests or grave.stack]
+
+    def spend(self, number: str, lasting: float) -> bool:
+        """Tell whether *number*, good for so many seconds, is used for the first time.
+
+        By all workers; by this process alone where they do not share.
+        """
+        if self.member is not None:
+            try:
+                return spend(self.member.place.path, number, lasting)
+            except OSError:
+                _log.warning("what was used once is known to this process alone", exc_info=True)
+        if number in self._spent:
+            return False
+        self._spent = [*self._spent, number][-1000:]
+        return True
 
     def join(self, directory: str | None, environ: Mapping[str, str], answer: Answer) -> None:
         """Share with the other workers of this server, if it can be told which they are.

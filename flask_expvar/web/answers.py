@@ -1,0 +1,44 @@
+"""Answers: the headers that each one has, and to whom it goes."""
+
+from __future__ import annotations
+
+from flask import Response, request
+
+HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self';"
+        " connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "X-Robots-Tag": "noindex",
+}
+PLAIN = "text/plain; charset=utf-8"
+
+
+def is_browser() -> bool:
+    """Tell whether the request asks for HTML by name, and not rather for JSON."""
+    accepted = request.accept_mimetypes
+    html = accepted["text/html"]
+    return (
+        html > 0
+        and any(value == "text/html" for value, _ in accepted)
+        and (html >= accepted["application/json"] or "application/json" not in accepted.values())
+    )
+
+
+def plain(status: int, sentence: str) -> Response:
+    """Return one sentence as text."""
+    return Response(sentence + "\n", status=status, content_type=PLAIN)
+
+
+def signed(response: Response) -> Response:
+    """Return *response* with the headers that it does not set itself."""
+    for key, value in HEADERS.items():
+        response.headers.setdefault(key, value)
+    response.headers.setdefault("Cache-Control", "no-store")
+    response.vary.add("Accept")
+    return response
