@@ -178,7 +178,7 @@ def test_two_requests_are_answered_at_once_and_a_third_is_told_to_come_again(
         with permits.one():
             answer = client.get("/debug/vars", headers=BEARER)
             assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
-            assert client.get("/debug/static/expvar.css", headers=BEARER).status_code == 200
+            assert client.get("/debug/assets/expvar.css", headers=BEARER).status_code == 200
             assert client.get("/debug/vars").status_code == 401
 
     assert client.get("/debug/vars", headers=BEARER).status_code == 200
@@ -515,7 +515,7 @@ def test_a_decorator_decides_and_its_answer_goes_out_untouched() -> None:
     client = app.test_client()
 
     for path in ("/debug", "/debug/", "/debug/vars", "/debug/vars.json", "/debug/none",
-                 "/debug/static/expvar.css", "/debug/login", "/debug/requests"):  # fmt: skip
+                 "/debug/assets/expvar.css", "/debug/login", "/debug/requests"):  # fmt: skip
         answer: Response = client.get(path)
         assert (answer.status_code, answer.headers["Location"]) == (302, "/login"), path
         assert client.post(path).status_code == 401

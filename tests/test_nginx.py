@@ -19,7 +19,7 @@ def address(server: Gunicorn) -> str:
 
 
 @pytest.mark.parametrize("source", [CLOSED, DEBUG], ids=["plain", "debug mode"])
-@pytest.mark.parametrize("path", ["/debug/", "/debug/vars", "/debug/none", "/debug/static/x.css"])
+@pytest.mark.parametrize("path", ["/debug/", "/debug/vars", "/debug/none", "/debug/assets/x.css"])
 def test_a_bare_proxy_pass_lets_nobody_in(
     gunicorn: Callable[..., Gunicorn], nginx: Callable[..., Nginx], source: str, path: str
 ) -> None:

@@ -563,7 +563,7 @@ def test_requests_over_many_routes_keep_as_much_after_20000_as_after_10000(
 
 def test_debug_pages_leave_nothing_whatever_is_asked(app: Flask, registry: Registry) -> None:
     app.register_blueprint(blueprint(registry=registry))
-    paths = ["", "/", "//", "/nothing", "/nothing/at/all/", "/static/expvar.css", "/static/none"]
+    paths = ["", "/", "//", "/nothing", "/nothing/at/all/", "/assets/expvar.css", "/assets/none"]
     paths += ["/requests", "/requests?fam=x&b=1", "/traces?b=99", "/traces?fam=none", "/vars/"]
     paths += ["/vars", "/vars.json", "/traces", "/traces.json", "/.json", "/traces?trace=a!1!2"]
     client = app.test_client()

@@ -45,7 +45,7 @@ def strict(text: str) -> Any:
 
 
 PATHS = ["/debug", "/debug/", "/debug/.json", "/debug/vars", "/debug/vars.json", "/debug/none",
-         "/debug/a/b", "/debug/vars/", "/debug/static/expvar.css"]  # fmt: skip
+         "/debug/a/b", "/debug/vars/", "/debug/assets/expvar.css"]  # fmt: skip
 METHODS = ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "BREW"]
 
 

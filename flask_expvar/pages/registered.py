@@ -14,8 +14,9 @@ from .budget import Bounded
 
 #: Addresses below the prefix that are ours, now or soon: no page of an application's has them.
 RESERVED = frozenset({
-    "config", "events", "flags", "goroutine", "heap", "login", "logout", "metrics", "overview",
-    "own", "pprof", "profile", "queue", "requests", "static", "threads", "traces", "vars",
+    "assets", "config", "events", "flags", "goroutine", "heap", "login", "logout", "memory",
+    "metrics", "overview", "own", "pprof", "profile", "queue", "requests", "static", "threads",
+    "traces", "vars",
 })  # fmt: skip
 LONGEST_NAME, LONGEST_SLUG = 100, 40
 #: Queues and pages of one registry: what a loop registers by mistake must end somewhere.

@@ -118,7 +118,8 @@ class Mount:
             twin = self._guarded(self._show(page, True))
             _route(state, f"/{page.name}.json", f"{endpoint}_json", twin)
         _route(state, "/requests", "requests", self._guarded(_requests))
-        _route(state, "/static/<path:file>", "static", self._guarded(_static, limited=False))
+        # Not "static": mounted at "/", the application's own files would be meant.
+        _route(state, "/assets/<path:file>", "assets", self._guarded(_static, limited=False))
         _route(state, "/login", "login", self._open(self._login.answer))
         _route(state, "/logout", "logout", self._open(lambda _: self._login.log_out()))
         # The application's own pages; everything else below the prefix is refused, at one gate.

@@ -4,5 +4,8 @@ from .gunicorn import Gunicorn
 from .nginx import Nginx
 from .server import Response, Server
 from .waiting import TIMEOUT, running, wait_until
+from .waitress import Waitress
 
-__all__ = ["TIMEOUT", "Gunicorn", "Nginx", "Response", "Server", "running", "wait_until"]
+__all__ = [
+    "TIMEOUT", "Gunicorn", "Nginx", "Response", "Server", "Waitress", "running", "wait_until",
+]  # fmt: skip
