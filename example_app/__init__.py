@@ -1,1 +1,1 @@
-"""A small shop with flask_expvar's debug pages: read ``app.py`` first."""
+"""A pocket chasquid: a small mail relay with debug pages. Read ``front.py`` first."""
