@@ -5,11 +5,12 @@ from __future__ import annotations
 import atexit
 import os
 
-from .front import create_app
+from .front import add_relay, create_app
 from .relay import Relay
 from .settings import from_environ
 
+app = create_app()
 # Here a worker begins to listen and to send; with --preload the arbiter would, which forks.
 relay = Relay(from_environ(os.environ))
 atexit.register(relay.close)
-app = create_app(relay)
+add_relay(app, relay)

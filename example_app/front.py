@@ -15,8 +15,12 @@ from .gate import Refusal
 from .relay import Relay
 
 
-def create_app(relay: Relay) -> Flask:
-    """Return the application of a running relay."""
+def create_app() -> Flask:
+    """Return the application with its debug pages; :func:`add_relay` does the rest.
+
+    It comes before the relay, which counts as soon as it runs: only from here on does this worker
+    count into what all workers share, and what it had counted before would go with it if it died.
+    """
     app = Flask(__name__)
 
     # Whoever sits at this machine may look. A relay behind a proxy would use EXPVAR_TOKEN instead.
@@ -29,17 +33,16 @@ def create_app(relay: Relay) -> Flask:
     log = logging.getLogger("relay")
     if not log.handlers:
         log.addHandler(expvar.TraceHandler())
+    return app
 
+
+def add_relay(app: Flask, relay: Relay) -> None:
+    """Let *app* show *relay*, and take mail for it."""
     # All workers share the queue, so one of them is asked.
     expvar.register_queue("mail", relay.queue.page, shared=True)
     expvar.register_flags(relay.settings)
     expvar.register_page("domains", "Domains", relay.levels.page, about="their security levels")
 
-    _add_routes(app, relay)
-    return app
-
-
-def _add_routes(app: Flask, relay: Relay) -> None:
     @app.get("/")
     def index() -> str:
         return render_template("index.html", settings=relay.settings)

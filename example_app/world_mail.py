@@ -6,6 +6,7 @@ import asyncio
 import email
 import ssl
 import threading
+import time
 from collections import deque
 from dataclasses import dataclass
 from typing import Any
@@ -24,6 +25,7 @@ class Received:
     recipients: tuple[str, ...]
     data: bytes
     tls: bool
+    at: float
 
     def header(self, name: str) -> str:
         """Return one of its headers."""
@@ -49,7 +51,8 @@ class Sink:
         reply: str = "",
     ) -> None:
         self.received: deque[Received] = deque(maxlen=MOST_KEPT)
-        self.count = 0
+        #: Messages taken, and recipients refused.
+        self.count = self.refused = 0
         self.delay, self.reply, self.tls = delay, reply, tls
         self._name = name
         self._loop = asyncio.new_event_loop()
@@ -67,6 +70,7 @@ class Sink:
     ) -> str:
         """Take a recipient, or not."""
         if self.reply:
+            self.refused += 1
             return self.reply
         envelope.rcpt_tos.append(address)
         return "250 OK"
@@ -75,7 +79,11 @@ class Sink:
         """Take a message."""
         await asyncio.sleep(self.delay)
         found = Received(
-            envelope.mail_from, tuple(envelope.rcpt_tos), envelope.content, bool(session.ssl)
+            envelope.mail_from,
+            tuple(envelope.rcpt_tos),
+            envelope.content,
+            bool(session.ssl),
+            time.monotonic(),
         )
         self.received.append(found)
         self.count += 1

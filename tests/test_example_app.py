@@ -29,17 +29,18 @@ pytestmark = pytest.mark.gunicorn
 class Example(Gunicorn):
     """The example under gunicorn."""
 
-    def __init__(self, folder: Path, *args: str, **env: str) -> None:
+    def __init__(self, folder: Path, *args: str, conf: bool = True, **env: str) -> None:
         self.smtp_port = free_port()
         self.code = folder / "code"
         # The example and nothing else: the package is the tests' own.
         ignored = shutil.ignore_patterns("__pycache__")
         shutil.copytree(ROOT / "example_app", self.code / "example_app", ignore=ignored)
         told = {"RELAY_FOLDER": str(folder / "relay"), "RELAY_SMTP_PORT": str(self.smtp_port)}
+        if conf:
+            args = ("--config", str(self.code / "example_app" / "conf.py"), *args)
         super().__init__(
             "example_app.app:app",
-            *("--workers", "2", "--threads", "4", "--bind", "127.0.0.1:0"),
-            *("--chdir", str(self.code), "--config", str(self.code / "example_app" / "conf.py")),
+            *("--threads", "4", "--bind", "127.0.0.1:0", "--chdir", str(self.code)),
             *args,
             folder=folder / "gunicorn",
             env={**told, **env},
@@ -69,7 +70,8 @@ def example(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Example]:
     for needed in ("gunicorn", "aiosmtpd", "dns", "dnslib", "spf", "trustme"):
         pytest.importorskip(needed)
     # Retries would go on for a minute, and the last test counts.
-    with Example(tmp_path_factory.mktemp("example"), RELAY_RETRY_FIRST="0.2") as found:
+    folder = tmp_path_factory.mktemp("example")
+    with Example(folder, "--workers", "2", RELAY_RETRY_FIRST="0.2") as found:
         yield found
 
 
