@@ -49,12 +49,18 @@ class _Connection(SMTP):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._smtp_methods = _Commands(self._smtp_methods)
+        self._said_goodbye = False
 
     async def _handle_client(self) -> None:
         peer = self.session.peer if self.session is not None else None
         with expvar.trace("SMTP.Conn", str(peer[0] if peer else "")) as trace:
             trace.log("connected")
-            await super()._handle_client()
+            try:
+                await super()._handle_client()
+            except asyncio.CancelledError:
+                # So aiosmtpd ends every connection, those that have said QUIT as well.
+                if not self._said_goodbye:
+                    trace.error("the client has hung up")
 
     async def push(self, status: Any) -> None:
         """Send one line of a reply; the last one of a reply has its code."""
@@ -62,6 +68,7 @@ class _Connection(SMTP):
         if line[3:4] != "-":
             counters.response_codes.add(line[:3])
         expvar.current_trace().log("<- %s", line)
+        self._said_goodbye = line.startswith("221")
         await super().push(status)
 
     async def smtp_HELP(self, arg: str) -> None:

@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import smtplib
+import socket
 import subprocess
 import sys
 from collections import Counter
@@ -16,7 +17,7 @@ from typing import Any
 
 import psutil
 import pytest
-from servers import Gunicorn, running
+from servers import Gunicorn, running, wait_until
 from servers.nginx import free_port
 
 ROOT = Path(__file__).parent.parent
@@ -72,7 +73,10 @@ def example(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Example]:
     # Retries would go on for a minute, and the last test counts.
     folder = tmp_path_factory.mktemp("example")
     with Example(folder, "--workers", "2", RELAY_RETRY_FIRST="0.2") as found:
+        children = psutil.Process(found.arbiter_pid).children()
+        [world] = [child for child in children if "example_app.world" in child.cmdline()]
         yield found
+    wait_until(lambda: not running(world.pid), failure=lambda: "the world ends with gunicorn")
 
 
 def test_a_message_is_submitted_looked_up_and_delivered(example: Example) -> None:
@@ -171,6 +175,7 @@ def test_there_is_a_family_of_traces_for_each_kind_of_work(example: Example) -> 
     with smtplib.SMTP("127.0.0.1", example.smtp_port, timeout=30) as client:
         to = ["team@relay.example", "archive@relay.example", "friend@good.example"]
         client.sendmail("friend@plain.example", to, "Subject: all\r\n\r\n")
+    assert example.submit("friend@good.example").status == 202
     wanted = {
         "SMTP.Conn", "SPF", "Alias.Resolve", "Hook.Alias-Resolve", "Hook.Post-DATA", "Queue.Put",
         "Queue.SendLoop", "Courier", "Courier.Pipe", "STSCache.Fetch", "POST /messages",
@@ -184,11 +189,29 @@ def test_there_is_a_family_of_traces_for_each_kind_of_work(example: Example) -> 
     example.wait_until(lambda: wanted <= families(), what="all kinds of work are done")
     loops = example.get("/debug/traces.json?fam=Queue.Loop&b=-1").json()["traces"]
     assert len(loops) == 2 * 4  # the send loops of all workers
+    sessions = example.get("/debug/traces.json?fam=SMTP.Conn").json()["traces"]
+    polite = [t for t in sessions if t["events"][-1]["text"].startswith("<- 221")]
+    assert polite
+    assert not any(trace["error"] for trace in polite)
     sent = example.get("/debug/traces.json?fam=Courier").json()["traces"]
     assert "email:remote friend@good.example" in {trace["title"] for trace in sent}
 
 
+def test_a_client_that_hangs_up_leaves_a_failed_trace(example: Example) -> None:
+    with socket.create_connection(("127.0.0.1", example.smtp_port), 30) as client:
+        client.recv(1000)
+        client.sendall(b"EHLO x\r\n")
+        client.recv(1000)
+
+    def failed() -> Any:
+        return example.get("/debug/traces.json?fam=SMTP.Conn&b=-2").json()["traces"]
+
+    [trace, *_] = example.wait_until(failed, what="the connection has ended")
+    assert trace["events"][-1]["text"] == "the client has hung up"
+
+
 def test_long_lived_parts_have_event_logs_and_settings_are_flags(example: Example) -> None:
+    example.done(example.submit("friend@good.example").json()["id"])
     logs = {each["family"] for each in example.get("/debug/events").json()["families"]}
 
     assert {"SMTP.Listener", "STSCache"} <= logs
@@ -227,15 +250,12 @@ def test_the_traffic_is_what_has_been_counted(example: Example) -> None:
     assert sum(printed.values()) == 60
     assert last == f"Now look at http://127.0.0.1:{example.address[1]}/debug/vars"
 
-    after = example.figures()
-    put = after["chasquid/queue/putCount"] - before["chasquid/queue/putCount"]
-    dsn = after["chasquid/queue/dsnQueued"] - before["chasquid/queue/dsnQueued"]
-    assert put - dsn == printed["SMTP 250"] + printed["HTTP 202"]
+    def put() -> int:
+        after = example.figures()
+        names = "chasquid/queue/putCount", "chasquid/queue/dsnQueued"
+        total, dsns = (after[name] - before[name] for name in names)
+        return int(total - dsns)
 
-
-def test_the_world_ends_with_gunicorn(example: Example) -> None:
-    children = psutil.Process(example.arbiter_pid).children()
-    [world] = [child for child in children if "example_app.world" in child.cmdline()]
-    example.stop()
-
-    example.wait_until(lambda: not running(world.pid), what="the world ends")
+    # Notifications come in between.
+    taken = printed["SMTP 250"] + printed["HTTP 202"]
+    example.wait_until(lambda: put() == taken, what=f"{taken} messages are put")
