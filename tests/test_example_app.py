@@ -46,6 +46,15 @@ class Example(Gunicorn):
             folder=folder / "gunicorn",
             env={**told, **env},
         )
+        # Workers boot before they have read the module that listens.
+        self.wait_until(self._takes_mail, what="a worker listens for mail")
+
+    def _takes_mail(self) -> bool:
+        try:
+            socket.create_connection(("127.0.0.1", self.smtp_port), 30).close()
+        except ConnectionRefusedError:
+            return False
+        return True
 
     def submit(self, to: str, **more: str) -> Any:
         form = {"from": "alice@relay.example", "to": to, "subject": "Hello", **more}

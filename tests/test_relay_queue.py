@@ -131,8 +131,8 @@ def test_a_command_decides_whether_it_is_tried_again(relay: Running, expvar_chan
     with expvar_changes() as changes:
         relay.send("later@relay.example", sender="alice@relay.example")
         relay.wait_empty()
-    # At 0, 0.05, 0.15 and 0.35 s, or a little later; after 0.2 s it is given up.
-    assert 2 <= queued(changes, "deliverAttempts")["pipe"] <= 4
+    # At 0, 0.05, 0.15 and 0.35 s, or later; the first one after 0.2 s is the last.
+    assert 1 <= queued(changes, "deliverAttempts")["pipe"] <= 4
     assert queued(changes, "dsnQueued") == 1
 
 
@@ -148,7 +148,12 @@ def test_a_notification_that_cannot_be_delivered_is_not_answered(
     assert queued(changes, "deliverAttempts") == {"email:remote": 2}
 
 
-def test_mail_waits_until_the_server_takes_it(relay: Running) -> None:
+def test_mail_waits_until_the_server_takes_it(tmp_path: Path) -> None:
+    with running(tmp_path, give_up_after=60) as patient:
+        see_mail_wait(patient)
+
+
+def see_mail_wait(relay: Running) -> None:
     sink = relay.world.sinks["slow.example"]
     sink.delay, sink.reply = 0.0, "450 4.2.1 Not now"
     before = sink.count
