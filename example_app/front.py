@@ -21,7 +21,7 @@ def create_app() -> Flask:
     It comes before the relay, which counts as soon as it runs: only from here on does this worker
     count into what all workers share, and what it had counted before would go with it if it died.
     """
-    app = Flask(__name__)
+    app = Flask("example_app")
 
     # Whoever sits at this machine may look. A relay behind a proxy would use EXPVAR_TOKEN instead.
     # A listener of its own, as chasquid's monitoring_address, would be named here as well.

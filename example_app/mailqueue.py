@@ -13,7 +13,7 @@ import flask_expvar as expvar
 
 from . import counters
 from .database import Database
-from .envelope import PENDING, Item, Recipient
+from .envelope import Item, Recipient
 from .leases import Owners
 
 
@@ -155,7 +155,6 @@ class MailQueue:
             to=[each["original"] or each["address"] for each in recipients],
             attempts=row["attempts"],
             next_attempt=row["next_attempt"],
-            status=PENDING,
             summary="being sent" if row["owner"] else "waiting",
             recipients=[
                 expvar.Recipient(
