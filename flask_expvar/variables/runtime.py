@@ -82,6 +82,11 @@ class Runtime:
         if info["generation"] == 2:
             self.note_blocks()
 
+    def own(self) -> tuple[int, int]:
+        """Return how often this slot's processes have collected, and for how many ns."""
+        number, total = self._collections, self._pauses
+        return number._ints[number._at], total._ints[total._at]
+
     def note_blocks(self) -> None:
         """Note how many blocks are allocated, at most once a second: it walks the arenas."""
         now = time.monotonic()

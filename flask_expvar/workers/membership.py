@@ -15,6 +15,7 @@ from typing import Any
 
 from .._native import allocate_rlock
 from ..exceptions import NameTakenError
+from ..variables.history import history_of
 from ..variables.reading import Part
 from ..variables.registry import Registry
 from ..variables.runtime import runtime
@@ -65,7 +66,8 @@ class Member:
         if not self.store.worker:
             return  # a thread in a process that forks would make every fork a hazard
         try:
-            self._answerer = sockets.Answerer(self.socket_of(self.store.number), self._answer)
+            path = self.socket_of(self.store.number)
+            self._answerer = sockets.Answerer(path, self._answer, self._tick)
         except OSError as error:
             self.note = f"This worker cannot be asked by the others: {error}"
             _log.warning(self.note)
@@ -76,6 +78,11 @@ class Member:
 
     def _answer(self, request: Any) -> Any:
         return self.answers[request["registry"]](request)
+
+    def _tick(self) -> None:
+        for registry in list(self.registries.values()):
+            if registry is not runtime.registry:
+                history_of(registry).tick()
 
     def add(self, registry: Registry, answer: Answer) -> None:
         """Let *registry* share here.

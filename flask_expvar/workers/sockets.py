@@ -41,11 +41,18 @@ class Answerer:
 
     :param answer: called in a thread of its own, with and for plain data; what it raises is
         answered as ``{"error": …}``.
+    :param tick: called in the same thread about once a second, when it is not answering.
     :raises OSError: if the socket cannot be made.
     """
 
-    def __init__(self, path: Path, answer: Callable[[Any], Any]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        answer: Callable[[Any], Any],
+        tick: Callable[[], None] = lambda: None,
+    ) -> None:
         self._answer = answer
+        self._tick = tick
         # Not gevent's: its sockets wait in a hub that is busy just when this matters.
         self._socket: socket.socket = original("socket", "socket")(socket.AF_UNIX)
         with contextlib.suppress(FileNotFoundError):
@@ -61,12 +68,18 @@ class Answerer:
     def _serve(self) -> None:
         while True:
             try:
+                # All workers at the same moments: their rows add up to points of one chart.
+                self._socket.settimeout(1.001 - time.time() % 1)
                 peer, _ = self._socket.accept()
+            except TimeoutError:
+                self._tick()
+                continue
             except OSError:
                 return  # closed
             with contextlib.suppress(Exception):
                 self._handle(peer)
             peer.close()
+            self._tick()  # asked again and again, it would find no time for that
 
     def _handle(self, peer: socket.socket) -> None:
         peer.settimeout(_PATIENCE)
