@@ -25,6 +25,10 @@ class Queue:
     title = "Queue"
     about = "What waits in the queues that the application has registered, the oldest first"
 
+    def off(self, registry: Registry) -> str:
+        """Return how to turn this page on, empty if there is something to see."""
+        return "" if registered(registry).queues else "register a queue with register_queue()"
+
     def wants(self, scene: Scene, part: Part) -> bool:
         """Ask every worker: each may have queues of its own.
 

@@ -12,8 +12,10 @@ from flask import current_app, request
 from ..pages.moments import duration
 from ..pages.own import own_pages
 from ..pages.page import Page, Scene
+from ..variables.history import history_of
 from ..variables.registry import Registry
 from .files import version
+from .framing import extras
 from .tickets import COOKIE
 
 
@@ -23,6 +25,8 @@ class Frames:
     def __init__(self, registry: Registry, pages: Mapping[str, Page]) -> None:
         self._registry = registry
         self._pages = pages
+        #: Seconds of CPU time that looking has cost this worker.
+        self.spent = 0.0
 
     def frame(
         self, title: str, name: str | None, found: Scene | None, began: float
@@ -37,7 +41,9 @@ class Frames:
         workers = found.workers if found else []
         rest = (request.view_args or {}).get("rest", "")
         query = request.query_string.decode("latin-1")
+        twin = f"{name or ''}.json{'?' + query if query else ''}" if found else ""
         return {
+            **extras(request, found, twin),
             "title": title,
             "app": current_app.name,
             "host": socket.gethostname(),
@@ -48,6 +54,7 @@ class Frames:
                     "title": page.title,
                     "href": page.name or "./",
                     "current": page.name == name,
+                    "off": page.off(self._registry) if hasattr(page, "off") else "",
                 }
                 for page in (*self._pages.values(), *own_pages(self._registry).values())
             ],
@@ -62,5 +69,6 @@ class Frames:
             "logged_in": COOKIE in request.cookies,
             "rendered": time.strftime("%Y-%m-%d %H:%M:%S %Z", time.localtime(now)),
             "render_ms": (time.perf_counter() - began) * 1000,
-            "json": f"{name or ''}.json{'?' + query if query else ''}" if found else "",
+            "json": twin,
+            "cost": self.spent + history_of(self._registry).cost,
         }

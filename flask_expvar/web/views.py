@@ -28,6 +28,7 @@ from .answers import is_browser, plain, signed
 from .decision import DENIED, Decision, Level
 from .files import render, static_files, version
 from .frames import Frames
+from .framing import fingerprint
 from .joining import join
 from .login import Login, level_parameter
 from .permits import Permits
@@ -85,7 +86,8 @@ class Mount:
         self._settings: Settings | None = None
         self._keys: list[Any] = []
         self._gate: Gate | None = None
-        self._frame = Frames(registry, self._pages).frame
+        self._frames = Frames(registry, self._pages)
+        self._frame = self._frames.frame
         self._permits = Permits()
         self._login = Login(registry)
 
@@ -262,7 +264,7 @@ class Mount:
 
     def _show(self, page: Page, twin: bool, template: str = "") -> Callable[[Decision], Response]:
         def show(decision: Decision) -> Response:
-            began = time.perf_counter()
+            began, cpu = time.perf_counter(), time.thread_time()
             sensitive = decision.level >= Level.SENSITIVE
             if (sensitive and page.name in SENSITIVE_PAGES) or template == "own":
                 audit.looked(decision, page.name, 200)
@@ -272,6 +274,8 @@ class Mount:
                 frame = self._frame(page.title, page.name, found, began)
                 body = render(template or page.name or "overview", data=data, frame=frame)
                 response = Response(body, mimetype="text/html")
+                response.set_etag(fingerprint(body), weak=True)
+                response.make_conditional(request)
             else:
                 text, media_type = page.machine(found, twin)
                 response = Response(text, content_type=media_type)
@@ -279,6 +283,7 @@ class Mount:
             response.headers["X-Expvar-Workers"] = pids
             if found.missing:
                 response.headers["X-Expvar-Missing"] = " ".join(map(str, found.missing))
+            self._frames.spent += time.thread_time() - cpu
             return response
 
         return show
