@@ -37,13 +37,14 @@ class Axis:
         span = self.high - self.low
         if span <= 0:
             return [self.low]
-        step = _round_step(span / 5)
+        step = round_step(span / 5)
         first = -int(-self.low // step) if self.low < 0 else int(self.low // step)
         found = (round((first + number) * step, 9) for number in range(12))
         return [mark for mark in found if self.low <= mark <= self.high]
 
 
-def _round_step(least: float) -> float:
+def round_step(least: float) -> float:
+    """Return the smallest of 1, 2, 5, 10, 20 … that is no less than *least*."""
     power = 1e-6
     while power * 10 <= least:
         power *= 10
