@@ -38,6 +38,10 @@ def test_an_axis_begins_at_zero_and_ends_at_a_round_mark(most: float, marks: lis
     assert scale(most) == (marks[-1], marks)
 
 
+def test_an_axis_of_bytes_has_round_binary_marks() -> None:
+    assert scale(152 * 2**20, "B")[1] == [64 * 2**20, 128 * 2**20, 192 * 2**20]
+
+
 def test_an_axis_of_zeros_has_no_mark() -> None:
     assert scale(0) == (1.0, [])
 

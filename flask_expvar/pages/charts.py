@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from math import ceil
+from math import ceil, log2
 from typing import Any
 
 from .units import UNITS
@@ -32,7 +32,8 @@ def line_chart(
     :param end: the moment of the last one.
     """
     shown = dict(list(series.items())[:MOST_SERIES])
-    top, marks = scale(max((v for p in shown.values() for v in p if v is not None), default=0))
+    most = max((v for p in shown.values() for v in p if v is not None), default=0)
+    top, marks = scale(most, unit)
     return {
         "shape": "lines",
         **_around(key, title, shown, unit, step, end),
@@ -54,7 +55,7 @@ def bar_chart(
         shown.popitem()
         shown["others"] = summed(rest)
     total = summed(list(shown.values()))
-    top, marks = scale(max((value for value in total if value is not None), default=0))
+    top, marks = scale(max((value for value in total if value is not None), default=0), unit)
     below = [0.0] * len(total)
     layers = []
     for tone, (name, points) in enumerate(shown.items(), 1):
@@ -143,15 +144,16 @@ def path(points: Points, top: float) -> str:
     return "".join(found)
 
 
-def scale(most: float) -> tuple[float, list[float]]:
+def scale(most: float, unit: str = "") -> tuple[float, list[float]]:
     """Return the upper end of an axis that begins at zero, and about three round marks on it.
 
     >>> scale(7.3)
-    (9.0, [3.0, 6.0, 9.0])
+    (10, [5, 10])
     """
     if most <= 0:
         return 1.0, []
-    step = round_step(most / 3)
+    # Of bytes powers of two are round.
+    step = 2.0 ** ceil(log2(most / 3)) if unit == "B" else round_step(most / 3)
     marks = [round(step * n, 9) for n in range(1, ceil(most / step - 1e-9) + 1)]
     return marks[-1], marks
 

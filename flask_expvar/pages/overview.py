@@ -6,6 +6,7 @@ import json
 import socket
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from ..variables.reading import Part, nest
@@ -13,12 +14,17 @@ from ..variables.registry import Registry
 from .config import Config
 from .events import Events
 from .flags import Flags
+from .links import query_string
 from .moments import duration
+from .overview_charts import charts, tiles
+from .overview_now import dead, failures, section, slowest, tell_now, trends
 from .own import own_pages
 from .page import Page, Query, Scene
 from .queue import Queue
 from .threads import Threads
 from .traces import Traces
+from .trends import SPANS, span_of
+from .units import size
 from .vars import JSON, Vars, builtins, rows
 from .vars_table import plain, quantile, seconds, visible
 
@@ -37,22 +43,33 @@ class Overview:
         self._pages = pages
 
     def wants(self, scene: Scene, part: Part) -> bool:
-        """Ask for what the variables page asks for: the build's texts."""
-        return self._pages["vars"].wants(scene, part)
+        """Ask every worker: histories and traces are in no file.
+
+        :raises ParameterError: before anybody is asked, if a parameter is not allowed.
+        """
+        span_of(scene.query)
+        return True
 
     def collect(self, registry: Registry, query: Query) -> Any:
-        """Return this process's texts."""
-        return self._pages["vars"].collect(registry, query)
+        """Return this process's texts, its history, and what it is doing."""
+        said = self._pages["vars"].collect(registry, query)
+        return {"said": said, **tell_now(registry, query)}
 
     def machine(self, scene: Scene, twin: bool) -> tuple[str, str]:
-        """Return the pages and what was built."""
-        data = self.html(scene)
+        """Return the pages, what was built, and the points of the charts."""
+        data = {key: value for key, value in self.html(scene).items() if key != "charts"}
         return json.dumps(data, allow_nan=False, sort_keys=True) + "\n", JSON
 
     def html(self, scene: Scene) -> dict[str, Any]:
         """Return the data of the template."""
-        tree = nest(rows(scene))
-        base = builtins(scene)
+        span_of(scene.query)
+        answers = scene.answers
+        said = {pid: answer["said"] for pid, answer in answers.items()}
+        texts = replace(scene, answers=said)
+        tree = nest(rows(texts))
+        base = builtins(texts)
+        worker = scene.query.text("worker")
+        past, second = trends(answers, "history"), trends(answers, "second")
         process = base["process"]
         return {
             "build": build_info(tree),
@@ -62,7 +79,17 @@ class Overview:
             "python": f"{base['python']['implementation']} {base['python']['version']}",
             "workers": [_worker(pid, figure) for pid, figure in base["workers"].items()],
             "missing": scene.missing,
-            "tiles": tiles(tree, process),
+            "tiles": tiles(tree, process, second, past),
+            "span": span_of(scene.query),
+            "spans": [
+                {"name": name, "href": query_string({"worker": worker, "span": name})}
+                for name in SPANS
+            ],
+            "charts": section(lambda: charts(past)),
+            "history": past,
+            "failed": section(lambda: failures(answers, worker)),
+            "running": section(lambda: slowest(answers, worker)),
+            "dead": section(lambda: dead(scene.registry, scene.only.pid if scene.only else None)),
             "codes": [
                 {"key": visible(key), "value": plain(value)}
                 for key, value in _map(tree, "http/responseCodeCount").items()
@@ -90,29 +117,6 @@ def build_info(tree: Mapping[str, Any]) -> dict[str, Any]:
         if last == "version" and f"{prefix}/sourceDateStr" in tree:
             return {key: tree.get(f"{prefix}/{key}") for key in names}
     return {}
-
-
-def tiles(tree: Mapping[str, Any], process: Mapping[str, Any]) -> list[dict[str, str]]:
-    """Return the figures that tell at a glance whether all is well."""
-    codes = _map(tree, "http/responseCodeCount")
-    total = sum(codes.values())
-    errors = sum(count for code, count in codes.items() if code.startswith("5"))
-    flying = tree.get("http/requestsInFlight", 0)
-    share = 100 * errors / total if total else 0.0
-    state = "none" if not total else "ok" if share < 1 else "warn" if share < 5 else "err"
-    dropped = tree.get("expvar/dropped", 0)
-    return [
-        _tile("Requests", plain(total), "since the start, all workers", "none"),
-        _tile("Server errors", plain(errors), f"{share:.2g}% of all", state),
-        _tile("In flight", plain(flying), "bodies not closed yet", "none"),
-        _tile("Memory", size(process.get("residentMemoryBytes", 0)), "resident", "none"),
-        _tile("Threads", plain(process.get("threads", 0)), "of the system", "none"),
-        _tile("Dropped", plain(dropped), "counts", "warn" if dropped else "ok"),
-    ]
-
-
-def _tile(label: str, value: str, note: str, state: str) -> dict[str, str]:
-    return {"label": label, "value": value, "note": note, "state": state}
 
 
 def routes(histograms: Mapping[str, Any]) -> list[dict[str, str]]:
@@ -147,19 +151,6 @@ def _when(stamp: float | None) -> str:
     if stamp is None:
         return "–"
     return time.strftime("%Y-%m-%d %H:%M:%S %Z", time.localtime(stamp))
-
-
-def size(count: float) -> str:
-    """Return a number of bytes with a binary unit.
-
-    >>> size(43201331)
-    '41.2 MiB'
-    """
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if count < 1024 or unit == "GiB":
-            return f"{count:.1f} {unit}" if unit != "B" else f"{count:.0f} B"
-        count /= 1024
-    return ""
 
 
 def all_pages() -> dict[str, Page]:
