@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
@@ -20,7 +21,7 @@ _TYPES = {
 @lru_cache(maxsize=1)
 def environment() -> Environment:
     """Return the templates: not the application's, whose context and filters are not ours."""
-    return Environment(
+    made = Environment(
         loader=PackageLoader("flask_expvar.web", "templates"),
         # What was read before a fork is good in a worker whose user may not read it again.
         auto_reload=False,
@@ -28,6 +29,8 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    made.globals["asset"] = asset
+    return made
 
 
 def render(name: str, **context: Any) -> str:
@@ -39,10 +42,22 @@ def render(name: str, **context: Any) -> str:
 def static_files() -> dict[str, tuple[bytes, str]]:
     """Return every static file by name, with its media type: nothing else is ever read."""
     return {
-        path.name: (path.read_bytes(), _TYPES[path.suffix])
-        for path in _STATIC.iterdir()
+        path.relative_to(_STATIC).as_posix(): (path.read_bytes(), _TYPES[path.suffix])
+        for path in _STATIC.rglob("*")
         if path.suffix in _TYPES
     }
+
+
+@lru_cache(maxsize=64)
+def stamp(name: str) -> str:
+    """Return what tells this content of a static file from any other."""
+    content, _ = static_files()[name]
+    return hashlib.blake2b(content, digest_size=6).hexdigest()
+
+
+def asset(name: str) -> str:
+    """Return the link to a static file, below the pages; browsers keep it for a year."""
+    return f"assets/{name}?v={stamp(name)}"
 
 
 @lru_cache(maxsize=1)

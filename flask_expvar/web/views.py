@@ -26,7 +26,7 @@ from .access import Gate
 from .actions import ForbiddenError, act
 from .answers import is_browser, plain, signed
 from .decision import DENIED, Decision, Level
-from .files import render, static_files, version
+from .files import render, stamp, static_files, version
 from .frames import Frames
 from .framing import fingerprint
 from .joining import join
@@ -347,6 +347,6 @@ def _static(_: Decision, file: str) -> Response:
         raise UnknownError("There is no such file.")
     content, media_type = found
     response = Response(content, content_type=media_type)
-    if request.args.get("v") == version():
+    if request.args.get("v") == stamp(file):
         response.headers["Cache-Control"] = "public, max-age=31536000, immutable"
     return response
