@@ -60,7 +60,7 @@ def test_a_browser_keeps_a_file_until_its_content_changes() -> None:
     headers = {"Authorization": f"Bearer {token}", "Accept": "text/html"}
 
     page = client.get("/debug/", headers=headers).text
-    links = re.findall(r'(?:src|href)="(static/[^"]+)"', page)
+    links = re.findall(r'(?:src|href)="(assets/[^"]+)"', page)
 
     assert len({link.partition("?")[0] for link in links}) == 4
     for link in links:
