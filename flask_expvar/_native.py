@@ -6,7 +6,9 @@ greenlet is busy; gevent's look-alikes do neither.
 
 from __future__ import annotations
 
+import _thread
 import sys
+import threading
 from typing import Any
 
 
@@ -34,3 +36,11 @@ def allocate_rlock() -> Any:
 def start_thread(target: Any, *args: Any) -> None:
     """Run *target* in a daemon thread of the operating system."""
     original("_thread", "start_new_thread")(target, args)
+
+
+def start_named_thread(name: str, target: Any, *args: Any) -> None:
+    """Do the same, under *name* where gevent leaves threads alone."""
+    if original("_thread", "start_new_thread") is _thread.start_new_thread:
+        threading.Thread(target=target, args=args, name=name, daemon=True).start()
+    else:
+        start_thread(target, *args)

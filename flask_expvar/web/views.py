@@ -21,7 +21,8 @@ from ..pages.vars_table import visible
 from ..settings import Settings
 from ..sources.config import provide
 from ..variables.registry import Registry, default_registry
-from . import audit
+from ..workers.membership import membership
+from . import audit, monitor
 from .access import Gate
 from .actions import ForbiddenError, act
 from .answers import is_browser, plain, signed
@@ -31,6 +32,7 @@ from .frames import Frames
 from .framing import fingerprint
 from .joining import join
 from .login import Login, level_parameter
+from .monitor import Listener
 from .permits import Permits
 from .program import FlaskApp
 from .signals import listen
@@ -89,6 +91,8 @@ class Mount:
         self._frames = Frames(registry, self._pages)
         self._frame = self._frames.frame
         self._permits = Permits()
+        #: What listens at EXPVAR_MONITORING_ADDRESS.
+        self.listener: Listener | None = None
         self._login = Login(registry)
 
     def register(self, state: BlueprintSetupState) -> None:
@@ -104,13 +108,22 @@ class Mount:
         for warning in (*startup_warnings(settings), *here):
             _log.warning(warning)
         mounts[f"{state.name_prefix}.{state.name}".lstrip(".")] = self
-        for name, value in (
-            ("EXPVAR_MONITORING_ADDRESS", settings.monitoring_address),
-            ("EXPVAR_EXPORTER_CONFIG", settings.exporter_config),
-        ):
-            if value:
-                _log.warning("%s is set, but does nothing in version %s", name, version())
+        if settings.exporter_config:
+            _log.warning("EXPVAR_EXPORTER_CONFIG is set, but does nothing in version %s", version())
         listen()
+        if settings.monitoring_address is not None:
+            assert isinstance(state.app, Flask)  # its base class has no views
+            self._monitor(state.app, settings.monitoring_address, settings)
+        self.add_routes(state)
+
+    def _monitor(self, app: Flask, address: str, settings: Settings) -> None:
+        """Let one of the workers have the pages at an address of their own."""
+        shown = Mount(self._registry)
+        self.listener = Listener(address, monitor.app_of(shown.add_routes, app, settings))
+        membership(self._registry).undertake(self.listener)
+
+    def add_routes(self, state: BlueprintSetupState) -> None:
+        """Add the routes to an application."""
         if (state.url_prefix or "").strip("/"):
             _route(state, "", "slash", self._guarded(_add_slash))
         for page in self._pages.values():

@@ -11,9 +11,9 @@ import os
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-from .._native import allocate_rlock
+from .._native import allocate_rlock, original, start_thread
 from ..exceptions import NameTakenError
 from ..variables.history import history_of
 from ..variables.reading import Part
@@ -43,6 +43,19 @@ _lock = allocate_rlock()
 _hooked: list[bool] = []
 
 
+class Duty(Protocol):
+    """What one of the workers that share a folder has to do, whichever it is."""
+
+    def tick(self, folder: Path | None) -> None:
+        """Do it, if nobody else does; called about once a second. Never raises.
+
+        :param folder: what the workers share; None where there is but this process.
+        """
+
+    def close(self, *, forked: bool = False) -> None:
+        """Do it no more; in a forked child let go of what is the parent's."""
+
+
 class Member:
     """This process in one folder: its slot, its socket, and the registries that share there.
 
@@ -53,6 +66,7 @@ class Member:
         self.place = place
         self.registries: weakref.WeakValueDictionary[str, Registry] = weakref.WeakValueDictionary()
         self.answers: dict[str, Answer] = {}
+        self.duties: list[Duty] = []
         self._answerer: sockets.Answerer | None = None
         self.note = ""
         self._take(place.worker)
@@ -83,6 +97,8 @@ class Member:
         for registry in list(self.registries.values()):
             if registry is not runtime.registry:
                 history_of(registry).tick()
+        for duty in self.duties:
+            duty.tick(self.place.path)
 
     def add(self, registry: Registry, answer: Answer) -> None:
         """Let *registry* share here.
@@ -106,6 +122,8 @@ class Member:
         if self._answerer is not None:
             self._answerer.close(forked=True)
             self._answerer = None
+        for duty in self.duties:
+            duty.close(forked=True)
         self.box.close()
         self.note = ""
         self.store.close()
@@ -168,6 +186,13 @@ class Membership:
             return []
         found = [grave.of(self.key) for grave in self.member.box.graveyard.graves()]
         return [grave for grave in found if grave.requests or grave.stack]
+
+    def undertake(self, duty: Duty) -> None:
+        """See to it that one of the workers does *duty*; this process if it is alone."""
+        if self.member is not None:
+            self.member.duties.append(duty)
+        else:
+            start_thread(_alone, weakref.ref(duty))
 
     def spend(self, number: str, lasting: float) -> bool:
         """Tell whether *number*, good for so many seconds, is used for the first time.
@@ -264,12 +289,23 @@ def _after_fork() -> None:
             _log.exception("a forked process could not join its siblings")
 
 
+def _alone(duty: weakref.ref[Duty]) -> None:
+    """Let a process that is alone do its duty as long as anybody has it."""
+    sleep = original("time", "sleep")
+    while (found := duty()) is not None:
+        found.tick(None)
+        del found
+        sleep(1)
+
+
 def leave_all() -> None:
     """Give back every slot of this process and stop answering; for tests and orderly ends."""
     with _lock:
         for member in _members.values():
             if member._answerer is not None:
                 member._answerer.close()
+            for duty in member.duties:
+                duty.close()
             member.box.close()
             for registry in list(member.registries.values()):
                 registry.attach(LocalStore(os.getpid()))
