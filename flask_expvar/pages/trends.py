@@ -78,6 +78,8 @@ def _series(found: Sequence[tuple[dict[str, Any], int]]) -> dict[str, Any]:
 
 
 def _combined(each: Sequence[Points], rule: Callable[..., float]) -> list[float | None]:
+    if len(each) == 1:
+        return list(each[0])
     found: list[float | None] = []
     for column in zip(*each):
         known = [value for value in column if value is not None]

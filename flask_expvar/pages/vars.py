@@ -19,6 +19,7 @@ from ..variables.registry import Registry
 from ..variables.runtime import runtime as own_runtime
 from ..variables.said import Func, String
 from .page import Query, Scene
+from .vars_one import one_data, one_html, with_trends
 from .vars_secrets import help_text, without_secrets
 from .vars_table import table
 from .vars_text import Form, written
@@ -46,15 +47,32 @@ class Vars:
         return [_said(path, var) for path, var in said(registry)]
 
     def machine(self, scene: Scene, twin: bool) -> tuple[str, str]:
-        """Return Go's form; ``?full=1`` of the twin adds help, kinds and the workers' values."""
+        """Return Go's form; ``?full=1`` of the twin adds help, kinds and the workers' values.
+
+        With ``name`` the twin is that one variable, with its past.
+
+        :raises UnknownError: if it is not there.
+        """
+        name = scene.query.text("name")
+        if twin and name:
+            described = full(scene)["vars"].get(name)
+            data = one_data(scene, name, described, builtins(scene))
+            return json.dumps(data, allow_nan=False, sort_keys=True) + "\n", JSON
         if twin and scene.query.flag("full"):
             return json.dumps(full(scene), allow_nan=False, sort_keys=True) + "\n", JSON
         return go_text(scene), JSON
 
     def html(self, scene: Scene) -> dict[str, Any]:
-        """Return the rows of the table, filtered by ``q``."""
+        """Return the rows of the table, filtered by ``q``, or one variable by its ``name``.
+
+        :raises UnknownError: if it is not there.
+        """
         errors = {tuple(each["path"]): each["error"] for each in _flat(scene) if each["error"]}
-        return table(scene, rows(scene), builtins(scene), errors)
+        name = scene.query.text("name")
+        if name:
+            described = full(scene)["vars"].get(name)
+            return one_html(scene, name, described, builtins(scene), errors)
+        return with_trends(scene, table(scene, rows(scene), builtins(scene), errors))
 
 
 def said(registry: Registry) -> Iterable[tuple[tuple[str, ...], Var]]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlencode
 
@@ -16,6 +17,8 @@ from .vars_secrets import help_text
 USUAL, MOST = 200, 2000
 #: Keys of a map that are shown.
 KEYS = 20
+#: Prefixes that lead to parts of the table, the largest.
+PREFIXES = 40
 
 
 def table(
@@ -24,39 +27,67 @@ def table(
     builtins: Mapping[str, Any],
     errors: Mapping[tuple[str, ...], str],
 ) -> dict[str, Any]:
-    """Return the data of the template: the rows that match ``q``, at most ``limit`` of them."""
-    q = scene.query.text("q")
+    """Return the data of the template: the rows that match ``q``, at most ``limit`` of them.
+
+    With ``under`` only those whose name begins so.
+    """
+    q, under = scene.query.text("q"), scene.query.text("under")
     limit = scene.query.whole("limit", 1, MOST) or USUAL
     tree = nest(found)
     specs = {row.path[0]: row.spec for row in found if len(row.path) == 1}
     every = sorted({**builtins, **tree})
-    names = [name for name in every if q.lower() in name.lower()]
+    below = [name for name in every if name.startswith(under)]
+    names = [name for name in below if q.lower() in name.lower()]
     worker = scene.query.text("worker")
     rows = [
-        _row(name, specs.get(name), tree[name] if name in tree else builtins[name], errors)
+        row(name, specs.get(name), tree[name] if name in tree else builtins[name], errors)
         for name in names[:limit]
     ]
-    more = {"q": q, "worker": worker, "limit": str(min(limit * 5, MOST))}
+    for each in rows:
+        each["href"] = "?" + _encode({"name": each["name"], "worker": worker})
+    more = {"q": q, "under": under, "worker": worker, "limit": str(min(limit * 5, MOST))}
     return {
-        "query": {"q": q, "worker": worker, "limit": limit},
+        "query": {"q": q, "under": under, "worker": worker, "limit": limit},
+        "tree": _tree(below, under, worker),
         "total": len(every),
         "shown": len(rows),
         "matching": len(names),
         "rows": rows,
         "more": "?" + _encode(more) if len(rows) < len(names) and limit < MOST else "",
-        "clear": "?" + _encode({"worker": worker}) if q else "",
+        "clear": "?" + _encode({"worker": worker}) if q or under else "",
     }
+
+
+def _tree(names: Sequence[str], under: str, worker: str) -> dict[str, Any]:
+    """Return the steps that lead to the prefix *under*, and the prefixes right below it."""
+    rests = (name[len(under) :].partition("/") for name in names)
+    counts = Counter(head + slash for head, slash, _ in rests if slash)
+    steps = [under[: at + 1] for at, letter in enumerate(under) if letter == "/"]
+    return {
+        "above": [_prefix(step, None, worker) for step in ["", *steps]] if under else [],
+        "below": [
+            _prefix(under + head, count, worker)
+            for head, count in sorted(counts.most_common(PREFIXES))
+        ],
+        "of": len(counts),
+    }
+
+
+def _prefix(prefix: str, count: int | None, worker: str) -> dict[str, Any]:
+    link = "?" + _encode({"under": prefix, "worker": worker})
+    return {"text": prefix or "all", "count": count, "href": link}
 
 
 def _encode(given: Mapping[str, str]) -> str:
     return urlencode({key: value for key, value in given.items() if value})
 
 
-def _row(
+def row(
     name: str, spec: Spec | None, value: Any, errors: Mapping[tuple[str, ...], str]
 ) -> dict[str, Any]:
     kind = spec.kind if spec else "runtime"
-    row: dict[str, Any] = {
+    """Return one variable as people read it."""
+    made: dict[str, Any] = {
         "name": name,
         "kind": kind,
         "mode": (spec.mode or "") if spec and kind != "func" else "",
@@ -71,13 +102,13 @@ def _row(
         "stats": [],
     }
     if kind == "histogram" and isinstance(value, dict):
-        row.update(_histogram(value))
+        made.update(_histogram(value))
     elif isinstance(value, dict):
-        row.update(_pairs(value))
+        made.update(_pairs(value))
     else:
-        row["text"] = plain(value)
-        row["title"] = _json.compact(value)[:200]
-    return row
+        made["text"] = plain(value)
+        made["title"] = _json.compact(value)[:200]
+    return made
 
 
 def plain(value: Any) -> str:

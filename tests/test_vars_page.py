@@ -1,0 +1,125 @@
+"""``/debug/vars`` in the browser: prefixes, trends, and a page for each variable."""
+
+from __future__ import annotations
+
+import re
+import time
+from html import unescape
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+import flask_expvar as expvar
+from flask_expvar.pages.vars_one import largest
+from flask_expvar.variables.history import history_of
+
+TOKEN = "a-token-of-the-tests-0123456789"
+OPEN = {"Authorization": f"Bearer {TOKEN}"}
+HTML = {**OPEN, "Accept": "text/html"}
+
+
+@pytest.fixture
+def registry() -> expvar.Registry:
+    return expvar.Registry()
+
+
+@pytest.fixture
+def client(registry: expvar.Registry) -> FlaskClient:
+    app = Flask("shop")
+    app.config["EXPVAR_TOKEN"] = TOKEN
+    expvar.Expvar(app, registry=registry)
+    return app.test_client()
+
+
+def names(text: str) -> list[str]:
+    return re.findall(r'<a href="\?name=([^"&]+)', unescape(text))
+
+
+def test_prefixes_lead_down_and_back_up(client: FlaskClient, registry: expvar.Registry) -> None:
+    for name in ("shop/orders", "shop/cart/open", "shop/cart/left", "jobs/done"):
+        registry.new_int(name)
+
+    text = client.get("/debug/vars", headers=HTML).text
+    assert 'href="?under=shop%2F"><bdi>shop/</bdi></a> <span class="muted">3</span>' in text
+
+    text = client.get("/debug/vars?under=shop/", headers=HTML).text
+    assert 'href="?under=shop%2Fcart%2F"><bdi>shop/cart/</bdi>' in text
+    assert '<a href="?"><bdi>all</bdi></a>' in text
+    assert names(text) == ["shop%2Fcart%2Fleft", "shop%2Fcart%2Fopen", "shop%2Forders"]
+    both = client.get("/debug/vars?under=shop/&q=open", headers=HTML).text
+    assert names(both) == ["shop%2Fcart%2Fopen"]
+
+
+def grow(registry: expvar.Registry, each: expvar.Int, by: int) -> None:
+    """Let five minutes pass in which *each* grows every second."""
+    history, now = history_of(registry), time.time()
+    for second in range(300):
+        each.add(by)
+        history.tick(now - 300 + second)
+
+
+def test_a_row_shows_its_rate_and_its_trend(client: FlaskClient, registry: expvar.Registry) -> None:
+    grow(registry, registry.new_int("shop/orders"), 3)
+
+    text = client.get("/debug/vars?q=shop/", headers=HTML).text
+
+    assert "<span>3/s</span>" in text
+    assert text.count('<svg class="spark"') == 1
+
+
+def test_a_variable_has_a_page_and_a_twin_with_its_past(
+    client: FlaskClient, registry: expvar.Registry
+) -> None:
+    grow(registry, registry.new_int("shop/orders", "orders placed"), 2)
+
+    text = client.get("/debug/vars?name=shop/orders&span=5m", headers=HTML).text
+    twin = client.get("/debug/vars.json?name=shop/orders&span=5m", headers=OPEN).get_json()
+
+    assert "orders placed" in text
+    assert "all: now" in text
+    assert (twin["value"], twin["kind"], twin["step"]) == (600, "int", 5)
+    assert twin["history"]["points"][-10] == 2
+    assert "shop/orders" in client.get("/debug/vars?name=x", headers={**OPEN}).get_json()
+
+
+@pytest.mark.parametrize("name", ["http/requestSeconds", "memstats", "text", "empty"])
+def test_every_kind_has_a_page(client: FlaskClient, registry: expvar.Registry, name: str) -> None:
+    registry.new_string("text").set("<b>bold</b>")
+    registry.new_map("empty")
+    client.get("/none", buffered=True)
+
+    answer = client.get(f"/debug/vars?name={name}", headers=HTML)
+
+    assert answer.status_code == 200
+    assert "<b>bold" not in answer.text
+
+
+@pytest.mark.parametrize("path", ["/debug/vars", "/debug/vars.json"])
+def test_an_unknown_variable_is_404_and_leads_to_all(client: FlaskClient, path: str) -> None:
+    answer = client.get(f"{path}?name=shop/<b>", headers=HTML)
+
+    assert answer.status_code == 404
+    assert "There is no variable &#39;shop/&lt;b&gt;&#39;" in answer.text
+    assert re.search(r'<a href="vars">(<bdi>)?All variables', answer.text)
+
+
+def test_of_many_keys_the_largest_have_lines_of_their_own() -> None:
+    keys: dict[str, list[float | None]] = {name: [float(at)] for at, name in enumerate("abcdef")}
+
+    assert largest(keys) == {"f": [5], "e": [4], "d": [3], "3 others": [3]}
+
+
+def test_ten_thousand_variables_are_no_trouble(
+    client: FlaskClient, registry: expvar.Registry
+) -> None:
+    for number in range(10_000):
+        registry.new_int(f"many/{number % 100}/{number}")
+    history_of(registry).tick()
+
+    began = time.thread_time()
+    answer = client.get("/debug/vars?limit=2000", headers=HTML)
+
+    assert time.thread_time() - began < 2
+    assert len(answer.data) < 2 * 2**20
+    assert "showing 2,000 of 10," in answer.text
