@@ -7,12 +7,26 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from apps import SHOP, TOKEN
+from servers import Gunicorn
+from servers.waiting import wait_until
 
 from flask_expvar import Registry
 from flask_expvar.variables.columns import MOST_COLUMNS, MOST_KEYS
-from flask_expvar.variables.history import MOST_MISSED, OWN, POINTS, History
+from flask_expvar.variables.history import MOST_MISSED, OWN, POINTS, History, history_of
 from flask_expvar.variables.store import LocalStore
+from flask_expvar.variables.ticking import keep_ticking
 from flask_expvar.workers.sockets import Answerer, ask
+
+Start = Callable[..., Gunicorn]
+
+ROWS = """
+
+@app.get("/rows")
+def rows():
+    from flask_expvar.variables.history import history_of
+    return f"{os.getpid()} {len(history_of(expvar.default_registry)._rings[1])}"
+"""
 
 #: A second that begins a point of every ring.
 NOW = 1_800_000_000.0
@@ -177,6 +191,38 @@ def test_another_slot_begins_a_new_history(registry: Registry, history: History)
     history.tick(now + 1)
 
     assert points(history, "orders", now=now + 1) == [None] * POINTS
+
+
+def test_a_process_by_itself_has_a_thread_as_long_as_the_registry_lives() -> None:
+    registry = Registry("alone")
+    keep_ticking(registry)
+    keep_ticking(registry)
+    history = history_of(registry)
+
+    wait_until(lambda: history.cost > 0, failure=lambda: "a row is taken")
+
+    assert len(history._rings[1]) == 1
+    del registry  # and with it the thread, or this test is found to leave one behind
+
+
+def test_every_worker_has_a_history_before_anybody_looks(gunicorn: Start) -> None:
+    server = gunicorn(SHOP + ROWS, "--workers", "2")
+    rows: dict[str, int] = {}
+
+    def ask() -> bool:
+        pid, count = server.get("/rows").text.split()
+        rows[pid] = int(count)
+        return len(rows) == 2 and min(rows.values()) >= 3
+
+    server.wait_until(ask, what="both workers take rows")
+    page = server.get("/debug/.json?span=1m", headers=TOKEN).json()
+
+    # Both have been there for some seconds, and each tells of its own memory.
+    known = [value for value in page["history"]["own"]["rss"] if value is not None]
+    own = [int(each["rss"].split(".")[0]) for each in page["workers"]]
+    assert max(known) / 2**20 > 0.9 * sum(own)
+    rates = page["history"]["series"]["http/requestCount"]["points"]
+    assert any(value and value > 0 for value in rates)
 
 
 def test_a_thread_that_answers_all_the_time_still_ticks(tmp_path: Path) -> None:

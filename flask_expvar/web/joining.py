@@ -14,6 +14,7 @@ from ..pages.page import answer
 from ..settings import Settings
 from ..variables.registry import Registry
 from ..variables.runtime import runtime
+from ..variables.ticking import keep_ticking
 from ..workers.flight import Flights
 from ..workers.membership import membership
 
@@ -25,6 +26,12 @@ def join_alone(registry: Registry) -> None:
     """
     if membership(registry).member is None:
         join(registry, {})
+
+
+def tick_alone(registry: Registry) -> None:
+    """Let *registry* have a history in a process without siblings, whose thread would see to it."""
+    if membership(registry).member is None:
+        keep_ticking(registry)
 
 
 def notes_of(registry: Registry) -> tuple[Flights | None, int]:
