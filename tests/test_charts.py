@@ -111,3 +111,12 @@ def test_the_same_is_there_as_a_table_newest_first() -> None:
     assert chart["rows"][0] == [clock, "2.0 KiB"]
     assert len(chart["rows"]) == 2
     assert "Show as a table" in drawn(chart)
+
+
+def test_a_heat_map_is_as_high_as_its_rows_need() -> None:
+    bounds = [float(bound) for bound in range(1, 15)]
+
+    chart = heat_map("h", "Latency", bounds, [[1.0]] * 15, **AROUND)
+
+    assert chart["height"] == 14 * 15
+    assert '<svg class="plot" width="100%" height="238"' in drawn(chart)

@@ -19,6 +19,8 @@ Points = Sequence["float | None"]
 #: Lines or layers of one chart that can be told apart, by colour and dash.
 MOST_SERIES = 4
 SHADES = 5
+#: Pixels of a plot, and at least of a row of a heat map, beside which its name has to fit.
+HEIGHT, ROW = 120, 14
 
 
 def line_chart(
@@ -113,6 +115,7 @@ def heat_map(
             {"at": round(100 * (row + 1) / count, 3), "text": names[at]}
             for row, at in enumerate(reversed(rows))
         ],
+        "height": max(HEIGHT, ROW * count),
         "cells": cells,
         "series": [],
         "most": UNITS["/s"](most),
@@ -197,6 +200,7 @@ def _around(
         "key": key,
         "title": title,
         "empty": not known,
+        "height": HEIGHT,
         "first": _clock(moments[0]) if moments else "",
         "middle": _clock(moments[count // 2]) if moments else "",
         "last": _clock(end),
