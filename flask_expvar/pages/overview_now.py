@@ -24,8 +24,8 @@ CHARTED = (
     "http/responseCodeCount",
     "http/requestSeconds",
     "http/requestsInFlight",
-    "http/exceptionCount",
 )
+TILED = CHARTED[:3]
 
 
 def failed_question() -> Question:
@@ -44,7 +44,7 @@ def tell_now(registry: Registry, query: Query) -> dict[str, Any]:
     history.tick()  # a process without siblings has no thread that does
     span = span_of(query)
     return {
-        "second": section(lambda: history.tell(1, CHARTED, parts=True)),
+        "second": section(lambda: history.tell(1, TILED, parts=True)),
         "history": section(lambda: history.tell(SPANS[span], CHARTED, parts=True)),
         "failed": section(lambda: tell_list(tracer, failed_question(), query.sensitive)),
         "running": section(lambda: tell_list(tracer, running_question(), query.sensitive)),

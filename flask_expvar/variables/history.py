@@ -132,7 +132,7 @@ class Grid:
         self.end = int(now) // step
         self._samples = [(place, each) for each in samples if (place := self._place(each)) < POINTS]
         self._spans = [
-            (range(max(low + 1, 0), high + 1), before, after, after.when - before.when)
+            (range(max(low + 1, 0), high + 1), before.row, after.row, after.when - before.when)
             for (low, before), (high, after) in pairwise(self._samples)
             # Longer ago, or the process stood still: nobody knows when it counted.
             if high >= 0 and high - low <= MOST_MISSED + 1
@@ -157,7 +157,10 @@ class Grid:
         """
         points: list[float | None] = [None] * POINTS
         for places, before, after, seconds in self._spans:
-            grown = after.at(column) - before.at(column)
+            # What was not declared yet had not counted anything.
+            grown = after[column] if column < len(after) else 0.0
+            if column < len(before):
+                grown -= before[column]
             if grown >= 0:
                 rate = round(grown / seconds, 6) if grown else 0.0
                 for place in places:
