@@ -115,7 +115,7 @@ def test_charts_are_there_at_the_first_look(
     assert figure(page, "Requests")["value"] == "2/s"
     assert figure(page, "Server errors") | {"spark": ""} == {
         "label": "Server errors", "value": "50%", "state": "err", "spark": "",
-        "note": "over 1%, of the last minute's",
+        "note": "over 1%, in the last minute",
     }  # fmt: skip
     assert figure(page, "p95")["state"] == "ok"
     assert page["history"]["series"]["http/responseCodeCount"]["keys"]["500"][-1] == 1

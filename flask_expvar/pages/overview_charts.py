@@ -67,7 +67,7 @@ def _errors(second: Mapping[str, Any], past: Mapping[str, Any]) -> dict[str, str
     return _tile(
         "Server errors",
         "–" if share is None else percent(share),
-        "of the last minute's" if share is not None else "no request in the last minute",
+        "in the last minute" if share is not None else "no request in the last minute",
         _verdict(share, ERROR_SHARE),
         f"over {percent(ERROR_SHARE[0])}",
         errors(past),
@@ -82,7 +82,7 @@ def _latency(second: Mapping[str, Any], past: Mapping[str, Any]) -> dict[str, st
     return _tile(
         "p95",
         "–" if p95 is None else seconds(p95),
-        "of the last minute" if p95 is not None else "no request in the last minute",
+        "in the last minute" if p95 is not None else "no request in the last minute",
         _verdict(p95, SLOW),
         f"over {seconds(SLOW[0])}",
         percentiles(past["series"].get("http/requestSeconds", {}), 0.95),

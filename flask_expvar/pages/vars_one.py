@@ -13,7 +13,7 @@ from .links import query_string
 from .page import Scene
 from .trends import SPANS, lately, percentiles, span_of
 from .units import number
-from .vars_table import plain, row, visible
+from .vars_table import plain, row, visible, weight
 
 #: Of one variable so many workers' own values are shown.
 WORKERS = 50
@@ -99,7 +99,10 @@ def one_html(
 def _short(value: Any) -> str:
     if isinstance(value, dict) and "buckets" in value:
         return f"{value['count']:,} observations"
-    return f"{len(value):,} keys" if isinstance(value, dict) else plain(value)
+    if isinstance(value, dict):
+        total = sum(map(weight, value.values()))
+        return f"{len(value):,} {'key' if len(value) == 1 else 'keys'}, together {plain(total)}"
+    return plain(value)
 
 
 def charts_of(data: Mapping[str, Any]) -> list[dict[str, Any]]:

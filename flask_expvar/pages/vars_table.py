@@ -131,18 +131,18 @@ def visible(text: str) -> str:
 
 
 def _pairs(value: dict[str, Any]) -> dict[str, Any]:
-    weighed = sorted(value.items(), key=lambda item: -_weight(item[1]))
+    weighed = sorted(value.items(), key=lambda item: -weight(item[1]))
     shown, rest = weighed[:KEYS], weighed[KEYS:]
-    largest = max((_weight(inner) for _, inner in shown), default=0)
+    largest = max((weight(inner) for _, inner in shown), default=0)
     pairs = [
         {
             "key": visible(key),
             "text": _summary(inner),
-            "share": round(100 * _weight(inner) / largest) if largest > 0 else None,
+            "share": round(100 * weight(inner) / largest) if largest > 0 else None,
         }
         for key, inner in shown
     ]
-    total = sum(_weight(inner) for _, inner in rest)
+    total = sum(weight(inner) for _, inner in rest)
     return {
         "text": f"{len(value):,} {'key' if len(value) == 1 else 'keys'}",
         "pairs": pairs,
@@ -150,7 +150,8 @@ def _pairs(value: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _weight(value: Any) -> float:
+def weight(value: Any) -> float:
+    """Return how much what is in a map counts in it."""
     if isinstance(value, dict) and "buckets" in value:
         value = value.get("count", 0)
     return max(value, 0) if isinstance(value, (int, float)) else 0
