@@ -26,6 +26,8 @@ def create_app() -> Flask:
     # Whoever sits at this machine may look. A relay behind a proxy would use EXPVAR_TOKEN instead.
     # A listener of its own, as chasquid's monitoring_address, would be named here as well.
     app.config["EXPVAR_ACCESS"] = "loopback"
+    # Nothing of the relay's environment is secret: it may be shown.
+    app.config["EXPVAR_SHOW"] = ("RELAY_*",)
     expvar.Expvar(app)  # the pages under /debug/, and the counting of requests
     # Counting itself is in counters.py, and where the counters are used.
 

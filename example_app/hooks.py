@@ -35,7 +35,8 @@ def run_hook(
     env: Mapping[str, str] | None = None,
 ) -> Answer:
     """Run an executable with *data* as its input."""
-    with expvar.trace(family, " ".join(map(str, command))) as trace:
+    name = " ".join([Path(command[0]).name, *map(str, command[1:])])
+    with expvar.trace(family, name) as trace:
         try:
             done = subprocess.run(
                 list(map(str, command)), input=data, env=env, capture_output=True, timeout=TIMEOUT

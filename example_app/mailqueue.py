@@ -175,7 +175,7 @@ class MailQueue:
 def new_item(sender: str, recipients: Sequence[Recipient], data: bytes) -> Item:
     """Return a message with an id of its own, due at once."""
     now = time.time()
-    return Item(uuid.uuid4().hex[:16], sender, data, now, 0, now, list(recipients))
+    return Item(uuid.uuid4().hex[:12], sender, data, now, 0, now, list(recipients))
 
 
 def _insert(connection: Connection, item: Item) -> None:
