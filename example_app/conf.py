@@ -18,11 +18,10 @@ _world: list[subprocess.Popen[str]] = []
 def on_starting(server: Any) -> None:
     """Start the world before the workers, which are told where it is through their environment."""
     # Not before now: gunicorn has only just put the folder of the code on Python's path.
-    from example_app.settings import from_environ
+    from example_app.settings import from_environ, private_folder
 
     here = Path(__file__).parent
-    folder = from_environ(os.environ).folder
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder = private_folder(from_environ(os.environ).folder)
     # A process of its own: workers may be killed, other people's servers go on.
     world = subprocess.Popen(
         [sys.executable, "-m", "example_app.world", str(folder / "world")],

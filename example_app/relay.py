@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import logging
-import os
 import ssl
 import threading
 import time
-from pathlib import Path
 
 import flask_expvar as expvar
 
@@ -20,7 +18,7 @@ from .levels import Levels
 from .mailqueue import MailQueue
 from .names import Names
 from .sending import SendLoop
-from .settings import SettingError, Settings
+from .settings import Settings, private_folder
 from .smtp_in import Listener, server_tls
 from .smtp_out import RemoteCourier
 from .sts import PolicySource
@@ -34,7 +32,7 @@ class Relay:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        folder = _private(settings.folder)
+        folder = private_folder(settings.folder)
         self._owners = Owners(folder / "workers")
         self._database = Database(folder / "queue.sqlite")
         self.queue = MailQueue(self._database, self._owners)
@@ -44,9 +42,8 @@ class Relay:
         self.policies = PolicyCache(folder / "policies", source)
         self.aliases = Aliases(settings)
         self.gate = Gate(settings, self.queue, names, self.levels, self.aliases)
-        self.courier = Courier(
-            _private(folder / "mail"), RemoteCourier(settings, names, self.levels, self.policies)
-        )
+        remote = RemoteCourier(settings, names, self.levels, self.policies)
+        self.courier = Courier(private_folder(folder / "mail"), remote)
         self._loops = [
             SendLoop(number, self.queue, self.courier, settings)
             for number in range(1, settings.senders + 1)
@@ -110,15 +107,6 @@ class Housekeeper:
                 life.log("failed: %s", type(error).__name__)
                 log.exception("housekeeping failed")
         life.finish()
-
-
-def _private(folder: Path) -> Path:
-    """Return *folder*, made if need be; mail is nobody else's business."""
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    found = folder.stat()
-    if found.st_uid != os.getuid() or found.st_mode & 0o077:
-        raise SettingError(f"{folder} must be ours alone: chmod 700, or another RELAY_FOLDER")
-    return folder
 
 
 def _tls(settings: Settings) -> ssl.SSLContext | None:

@@ -81,3 +81,15 @@ def _read(name: str, text: str, kind: str) -> Any:
         return {"int": int, "float": float, "str": str}[kind](text)
     except ValueError:
         raise SettingError(f"{name} must be of type {kind}, not {text!r}") from None
+
+
+def private_folder(folder: Path) -> Path:
+    """Return *folder*, made if need be; mail and keys are nobody else's business.
+
+    :raises SettingError: if somebody else has made it, or may look into it.
+    """
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    found = folder.stat()
+    if found.st_uid != os.getuid() or found.st_mode & 0o077:
+        raise SettingError(f"{folder} must be ours alone: chmod 700, or another RELAY_FOLDER")
+    return folder
