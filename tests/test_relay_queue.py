@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import email
+import smtplib
 import time
 from collections.abc import Iterator
 from datetime import datetime, timezone
@@ -177,6 +178,21 @@ def wait_for_attempt(relay: Running) -> Any:
     return wait_until(failed)
 
 
+def test_a_full_disk_is_told_to_the_client(relay: Running, expvar_changes: Any) -> None:
+    relay.relay._database.read("pragma max_page_count = 1")  # as many as it has
+    try:
+        with (
+            expvar_changes() as changes,
+            pytest.raises(smtplib.SMTPDataError, match=r"451.*try again later"),
+        ):
+            relay.send(text=TEXT + "x\r\n" * 200_000)
+    finally:
+        relay.relay._database.read("pragma max_page_count = 1000000000")
+    assert queued(changes, "putCount") == 0
+    relay.send()
+    relay.wait_empty()
+
+
 def test_aliases_that_lead_to_themselves_are_refused_for_now(relay: Running) -> None:
     with relay.client() as client:
         client.ehlo()
@@ -272,7 +288,9 @@ def test_a_done_message_is_known_for_a_while(workers: tuple[Queue, Queue]) -> No
     assert queue.find(id) is None
 
 
-def test_the_pause_between_attempts_doubles_up_to_the_longest(workers: tuple[Queue, Queue]) -> None:
+def test_the_pause_between_attempts_doubles_up_to_the_longest(
+    workers: tuple[Queue, Queue], expvar_changes: Any
+) -> None:
     class Never:
         def deliver(self, item: Any, recipient: Any) -> None:
             raise module("envelope").TemporaryError("not now")
@@ -284,12 +302,15 @@ def test_the_pause_between_attempts_doubles_up_to_the_longest(workers: tuple[Que
     loop.join(10)
     workers[0].put()
     pauses = []
-    for _ in range(4):
-        item = queue.lease()
-        loop.send(item)
-        [shown], _ = queue.page(1, 0)
-        pauses.append(round(shown.next_attempt - time.time()))
-        with workers[0].database.write() as connection:
-            connection.execute("update item set next_attempt = 0")
+    with expvar_changes() as changes:
+        for _ in range(4):
+            item = queue.lease()
+            loop.send(item)
+            [shown], _ = queue.page(1, 0)
+            pauses.append(round(shown.next_attempt - time.time()))
+            with workers[0].database.write() as connection:
+                connection.execute("update item set next_attempt = 0")
 
     assert pauses == [10, 20, 35, 35]
+    # Each time how it ended, and when it is tried again.
+    assert moved(changes) == {"queue/itemsWritten": 8}
