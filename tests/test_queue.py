@@ -294,7 +294,9 @@ def test_ten_thousand_items_are_bounded(
         answer = client.get("/debug/queue?limit=1000", headers=headers)
         assert answer.status_code == 200
         assert len(answer.data) < 2 * 2**20
-    found = get("?limit=1000&name=mail")[0]
+    # On a busy machine one may have had no turn within its second.
+    tries = (get("?limit=1000&name=mail")[0] for _ in range(20))
+    found = next(each for each in tries if "showing" in each)
     assert 0 < found["showing"] < 1000
     assert (found["depth"], found["items"][0]["recipientsOf"]) == (10_000, 200)
 

@@ -50,5 +50,3 @@ def mount_warnings(
         )
     if any(each != decorated for each in others):
         yield "The debug pages are mounted twice, once with decorators and once without."
-    if (settings.tokens or settings.basic) and not state.app.secret_key and not decorated:
-        yield "Without SECRET_KEY no browser can log in to the debug pages; programs can."

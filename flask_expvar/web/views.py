@@ -108,6 +108,9 @@ class Mount:
         for warning in (*startup_warnings(settings), *here):
             _log.warning(warning)
         mounts[f"{state.name_prefix}.{state.name}".lstrip(".")] = self
+        if (settings.tokens or settings.basic) and not state.app.secret_key:
+            # No warning: most who ask with a token are programs.
+            _log.info("without SECRET_KEY no browser can log in to the debug pages; programs can")
         if settings.exporter_config:
             _log.warning("EXPVAR_EXPORTER_CONFIG is set, but does nothing in version %s", version())
         listen()
