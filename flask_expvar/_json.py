@@ -18,7 +18,7 @@ MAX_DEPTH = 64
 MAX_VALUES = 100_000
 
 # What the C encoder writes otherwise than Go, or must not write at all.
-_RARE = re.compile("[<>&\b\f\u2028\u2029\ud800-\udfff]")
+_RARE = re.compile(r"[<>&\b\f\u2028\u2029\ud800-\udfff]|\\x")
 _WHOLE = re.compile(r"\.0(?=[],}])")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _ESCAPES: dict[int, str] = {
@@ -31,11 +31,13 @@ _ESCAPES: dict[int, str] = {
 def quote(text: str) -> str:
     """Return *text* as a JSON string, with ``<``, ``>`` and ``&`` escaped as Go does.
 
-    Lone surrogates, which no UTF-8 can hold, become U+FFFD.
+    Lone surrogates, which no UTF-8 can hold, become U+FFFD. A backslash before an x is written
+    as a number: prometheus-expvar-exporter repairs what it takes for old Go's bad escapes, and
+    would spoil the page.
     """
     if _RARE.search(text) is None:
         return _encode_basestring(text)
-    return '"' + str.translate(text, _ESCAPES) + '"'
+    return '"' + str.translate(text, _ESCAPES).replace(r"\\x", r"\u005cx") + '"'
 
 
 def number(value: int | float) -> str:

@@ -406,3 +406,12 @@ FIGURES = st.recursive(
 def test_figures_are_printed_as_anything_is(value: dict[str, Any]) -> None:
     assert _json.figures(value) == _json.compact(value)
     assert strict(_json.figures(value, sort=False)) == value
+
+
+@pytest.mark.parametrize("text", ["C:\\xampp", "\\\\x", "<\\x41>", "\\y", "\\"])
+def test_no_backslash_stands_before_an_x(text: str) -> None:
+    # prometheus-expvar-exporter makes a question mark of "\\x" and two bytes, wherever it is.
+    written = _json.quote(text)
+
+    assert "\\x" not in written
+    assert json.loads(written) == text

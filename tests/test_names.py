@@ -20,6 +20,8 @@ from flask_expvar.variables import names
         (("histogram", "x"), ("int", "x_count")),
         (("int", "x_sum"), ("histogram", "x")),
         (("string", "x"), ("int", "x_info")),
+        (("int", "shop/orderStatus"), ("int", "shop/order_status")),
+        (("int", "x"), ("float", "x_created")),
     ],
 )
 def test_names_that_prometheus_cannot_tell_apart_clash(
@@ -32,6 +34,27 @@ def test_names_that_prometheus_cannot_tell_apart_clash(
         getattr(registry, f"new_{second[0]}")(second[1])
 
     assert list(registry) == [first[1]]
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("http/requestCount", "http_request_count"),
+        ("shop/HTTPCode200s", "shop_http_code200s"),
+        ("a:b%c", "a_b_c"),
+        ("smtpOut/sts/mode", "smtp_out_sts_mode"),
+    ],
+)
+def test_prometheus_sees_names_as_its_users_write_them(name: str, expected: str) -> None:
+    assert names.mangle(name) == expected
+
+
+@pytest.mark.parametrize(
+    "name", ["process/cpuSeconds", "go_goroutines", "python_info", "expvar/workers"]
+)
+def test_names_that_figures_of_the_process_have_are_refused(name: str) -> None:
+    with pytest.raises(NameTakenError, match="a figure of the process"):
+        Registry().new_int(name)
 
 
 @pytest.mark.parametrize("name", ["cmdline", "Memstats", "process", "PYTHON", "workers"])

@@ -7,21 +7,18 @@ variable comes or goes.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import accumulate
-from operator import itemgetter
 from typing import Any
 
 from .. import _json
+from ..variables.form import Holes, filler
 from ..variables.names import RESERVED
 from ..variables.plan import Entry, Path, Plan
 from ..variables.reading import Row
 
 #: What the page has beside the registry's variables.
 GIVEN = tuple(sorted(RESERVED))
-# No JSON has a NUL in it: it would be written \u0000.
-_HOLE = re.compile("\0([0-9]+)\0")
 
 
 def written(rows: Iterable[Row], given: Mapping[str, str]) -> str:
@@ -72,19 +69,11 @@ class Form:
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
-        self._next = len(plan.read()[0])
+        self._hole = Holes(len(plan.read()[0])).hole
         self._others: list[Entry] = []
         texts = [(entry.path, self._holes(entry)) for entry in plan.order]
         page = _page(texts, {name: self._hole() for name in GIVEN})
-        self._form = _HOLE.sub("%s", page.replace("%", "%%"))
-        # Never a single one, for which there would be no tuple: GIVEN has five.
-        self._in_order = itemgetter(*map(int, _HOLE.findall(page)))
-
-    def _hole(self, at: int | None = None) -> str:
-        if at is None:
-            at = self._next
-            self._next += 1
-        return f"\0{at}\0"
+        self._fill = filler(page)
 
     def _holes(self, entry: Entry) -> str | None:
         if entry.spec.kind == "map":
@@ -118,5 +107,4 @@ class Form:
             else:
                 found.append(encode(entry.value(ints, floats, live)))
         found += [given[name] for name in GIVEN]
-        values: tuple[Any, ...] = self._in_order(found)
-        return self._form % values
+        return self._fill(found)

@@ -86,22 +86,60 @@ def check_buckets(buckets: Sequence[float]) -> tuple[float, ...]:
     return bounds
 
 
+#: What ``/debug/metrics`` adds by itself, and what prometheus-expvar-exporter does: a variable
+#: that Prometheus would see under such a name costs that exporter everything.
+_BUILTIN = re.compile(
+    "process_(cpu_seconds|(open|max)_fds|resident_memory_bytes|start_time_seconds"
+    "|virtual_memory(_max)?_bytes|network_(receive|transmit)_bytes)(_total)?"
+    "|python(_info|_gc_(objects_(collected|uncollectable)|collections)(_total)?)?"
+    "|go_(info|goroutines|threads|sched_gomaxprocs_threads|gc_.*|memstats_.*)"
+    "|promhttp_metric_handler_.*|expvar_(workers(_missing)?|worker(_info)?)"
+)
+_WORD = re.compile("([a-z0-9])([A-Z])|([A-Z])([A-Z][a-z])")
+
+
 def mangle(name: str) -> str:
-    """Return *name* as Prometheus can have it: every other character becomes ``_``."""
-    return re.sub(r"[^a-zA-Z0-9_:]", "_", name)
+    """Return *name* as Prometheus' users write it: ``http/requestCount``, ``http_request_count``.
+
+    Equal for all that prometheus-expvar-exporter sees as equal, and for more.
+    """
+    plain = re.sub("[^a-zA-Z0-9_]", "_", name)
+    return _WORD.sub(r"\1\3_\2\4", plain).lower()
+
+
+def family_of(name: str, kind: str) -> str:
+    """Return the name of the family of *name*, without the suffix that its samples get.
+
+    >>> family_of("shop/orders_total", "int"), family_of("shop/version", "string")
+    ('shop_orders', 'shop_version')
+    """
+    suffix = {"int": "_total", "float": "_total", "map": "_total", "string": "_info"}.get(kind, "")
+    base = mangle(name)
+    return base.removesuffix(suffix) or base
+
+
+def is_builtin(family: str) -> bool:
+    """Return whether *family* is a name that others give to figures of the process."""
+    return _BUILTIN.fullmatch(family) is not None
+
+
+#: Suffixes of samples, by the type of their family: those of OpenMetrics 1.0.
+SUFFIXES = {
+    "counter": ("", "_total", "_created"),
+    "histogram": ("", "_bucket", "_count", "_sum", "_created"),
+    "info": ("", "_info"),
+}
+_TYPES = {
+    "int": "counter", "float": "counter", "map": "counter", "histogram": "histogram",
+    "string": "info",
+}  # fmt: skip
+
+
+def claims(family: str, type: str) -> frozenset[str]:
+    """Return the names that no other family may have beside one of this type."""
+    return frozenset(family + suffix for suffix in SUFFIXES.get(type, ("",)))
 
 
 def families(name: str, kind: str) -> frozenset[str]:
-    """Return the names under which Prometheus will see *name*, which no other may share.
-
-    The suffixes are those of the OpenMetrics specification, version 1.0.
-    """
-    base = mangle(name)
-    suffixes = {
-        "int": ("", "_total"),
-        "float": ("", "_total"),
-        "map": ("", "_total"),
-        "string": ("", "_info"),
-        "histogram": ("", "_bucket", "_count", "_sum"),
-    }
-    return frozenset(base + suffix for suffix in suffixes.get(kind, ("",)))
+    """Return the names under which Prometheus will see *name*, which no other may share."""
+    return claims(family_of(name, kind), _TYPES.get(kind, "gauge")) | {mangle(name)}

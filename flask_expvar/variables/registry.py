@@ -245,6 +245,8 @@ class Registry(Nesting):
             if owner is not None:
                 clash = f"{owner!r}, which Prometheus cannot tell from it,"
                 raise NameTakenError(name, clash, f"a {made.kind} of its own")
+            if names.is_builtin(family):
+                raise NameTakenError(name, f"{family!r}, a figure of the process", "yours")
         self._claims.update(dict.fromkeys(names.families(name, made.kind), name))
         made._spec = replace(made._spec, name=name)
         self._vars[name] = made
