@@ -26,6 +26,7 @@ if t.TYPE_CHECKING:
     from .exceptions import SettingError as SettingError
     from .exceptions import StoreError as StoreError
     from .exceptions import UnknownError as UnknownError
+    from .pages.exporter_config import exporter_config as exporter_config
     from .pages.queue_items import QueueItem as QueueItem
     from .pages.queue_items import Recipient as Recipient
     from .pages.queue_sources import from_celery as from_celery
@@ -72,6 +73,7 @@ _PLACES = {
         "BadKindError", "BadNameError", "ExpvarError", "NameTakenError", "ParameterError",
         "SettingError", "StoreError", "UnknownError",
     ),
+    "pages.exporter_config": ("exporter_config",),
     "pages.queue_items": ("QueueItem", "Recipient"),
     "pages.queue_sources": ("from_celery", "from_queue", "from_rq"),
     "pages.registered": ("register_page", "register_queue"),
@@ -105,7 +107,8 @@ __all__ = [
     "Float", "Func", "Histogram", "Int", "Level", "Map", "NameTakenError", "NoTrace",
     "ParameterError", "QueueItem", "Recipient", "Registry", "SettingError", "StoreError",
     "String", "Trace", "TraceHandler", "UnknownError", "Var", "blueprint", "current_trace",
-    "default_registry", "event_log", "from_celery", "from_queue", "from_rq", "get",
+    "default_registry", "event_log", "exporter_config", "from_celery", "from_queue",
+    "from_rq", "get",
     "lower_loggers", "new_float", "new_histogram", "new_int", "new_map", "new_string", "publish",
     "publish_build_info", "register_flags", "register_page", "register_queue", "snapshot",
     "trace", "unpublish",

@@ -18,6 +18,7 @@ PREFIX = "EXPVAR_"
 ENVIRONMENT_PREFIX = "FLASK_EXPVAR_"
 
 ACCESS_WORDS = ("auto", "loopback", "listener", "open")
+METRICS_NAMES = ("expvar", "otel")
 ACTION_WORDS = ("tracemalloc", "arm", "loggers")
 
 MIN_TOKEN_LENGTH = 16
@@ -41,6 +42,7 @@ EXAMPLE_TOKENS = frozenset(
 _HOST = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?")
 # "method$salt$hash": what check_password_hash() of Werkzeug takes.
 _HASH = re.compile(r"(?:scrypt|pbkdf2)(?::[A-Za-z0-9]+)+\$[A-Za-z0-9./]+\$[0-9a-f]{32,256}")
+_URL_PATH = re.compile(r"(?:/[A-Za-z0-9._~-]+)+")
 _PORT = re.compile(r"[0-9]{1,5}")
 
 
@@ -61,6 +63,8 @@ class Settings:
     show: tuple[str, ...] = ()
     actions: tuple[str, ...] = ()
     exporter_config: str | None = None
+    metrics_path: str | None = None
+    metrics_names: str = "expvar"
 
     @classmethod
     def load(cls, config: Mapping[str, Any], environ: Mapping[str, str]) -> Settings:
@@ -284,6 +288,19 @@ def _directory(name: str, value: Any) -> str:
     return path
 
 
+def _url_path(name: str, value: Any) -> str:
+    allowed = "a path such as '/metrics', without '<' and '?'"
+    if not isinstance(value, str) or not _URL_PATH.fullmatch(value):
+        raise SettingError(name, f"is {_shown(value)}", allowed)
+    return str(value)
+
+
+def _names(name: str, value: Any) -> str:
+    if value not in METRICS_NAMES:
+        raise SettingError(name, f"is {_shown(value)}", " or ".join(map(repr, METRICS_NAMES)))
+    return str(value)
+
+
 _CHECKS: dict[str, tuple[str, Callable[[str, Any], Any]]] = {
     "EXPVAR_ACCESS": ("access", _access),
     "EXPVAR_TOKEN": ("tokens", _tokens),
@@ -293,5 +310,7 @@ _CHECKS: dict[str, tuple[str, Callable[[str, Any], Any]]] = {
     "EXPVAR_SHOW": ("show", _show),
     "EXPVAR_ACTIONS": ("actions", _actions),
     "EXPVAR_EXPORTER_CONFIG": ("exporter_config", _path),
+    "EXPVAR_METRICS_PATH": ("metrics_path", _url_path),
+    "EXPVAR_METRICS_NAMES": ("metrics_names", _names),
 }
 KNOWN = tuple(_CHECKS)

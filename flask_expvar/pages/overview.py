@@ -15,6 +15,7 @@ from .config import Config
 from .events import Events
 from .flags import Flags
 from .links import query_string
+from .metrics import Metrics
 from .moments import duration
 from .overview_charts import charts, tiles
 from .overview_now import dead, failures, section, slowest, tell_now, trends
@@ -157,6 +158,7 @@ def all_pages() -> dict[str, Page]:
     """Return every page by name, the overview under the empty one."""
     every: tuple[Page, ...] = (
         Vars(),
+        Metrics(),
         Traces(),
         Events(),
         Threads(),

@@ -38,6 +38,8 @@ class Query:
     ) -> None:
         # Of a name that is given twice the first value counts.
         self.given = dict(given.items())
+        lists = getattr(given, "lists", None)  # of a URL; a sibling is sent the first ones
+        self._every = dict(lists()) if lists is not None else {}
         self.sensitive = sensitive
         self.speaks = speaks
         for name, value in self.given.items():
@@ -51,6 +53,14 @@ class Query:
         if len(value) > most:
             raise ParameterError(name, value, f"at most {most} characters")
         return value
+
+    def every(self, name: str, most: int) -> list[str]:
+        """Return all values that a parameter has, at most so many."""
+        values = self._every.get(name, [self.given[name]] if name in self.given else [])
+        if len(values) > most or any(len(value) > LONGEST_PARAMETER for value in values):
+            allowed = f"at most {most} values of at most {LONGEST_PARAMETER} characters"
+            raise ParameterError(name, f"{len(values)} values", allowed)
+        return list(values)
 
     def flag(self, name: str, default: bool = False) -> bool:
         """Return a yes or no."""
@@ -104,6 +114,8 @@ class Scene:
     missing: list[int] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     now: float = field(default_factory=time.time)
+    #: Which media types the client accepts, as HTTP has it.
+    accept: str = ""
 
     @property
     def sensitive(self) -> bool:
@@ -187,17 +199,23 @@ def act_everywhere(
 
 
 def scene(
-    page: Page, registry: Registry, given: Mapping[str, str], *, sensitive: bool = False
+    page: Page,
+    registry: Registry,
+    given: Mapping[str, str],
+    *,
+    sensitive: bool = False,
+    accept: str = "",
 ) -> Scene:
     """Look who is there, and ask those whom *page* wants to ask.
 
     :param sensitive: whether who asks may see what is sensitive.
+    :param accept: which media types the client accepts.
     :raises ParameterError: if a parameter is not allowed.
     :raises UnknownError: if the worker asked for is not there.
     """
     query = Query(given, sensitive=sensitive)
     pid = query.whole("worker", 1, 2**31)
-    found = Scene(registry, query, registry.parts())
+    found = Scene(registry, query, registry.parts(), accept=accept)
     found.only = _worker(found, pid) if pid is not None else None
     shares = membership(registry)
     found.notes = [note for note in (shares.note, *(part.problem for part in found.parts)) if note]

@@ -52,6 +52,11 @@ class Runtime:
         self._collections = self.registry.new_int("NumGC")
         self._pauses = self.registry.new_int("PauseTotalNs")
         self._blocks = self.registry.new_int("blocks", multiprocess_mode="livesum")
+        # By generation, as prometheus_client tells them.
+        self._generations = {
+            name: [self.registry.new_int(f"{name}{number}") for number in range(3)]
+            for name in ("collections", "objects_collected", "objects_uncollectable")
+        }
         self._ring = self.registry._declare("PauseNs", Ring())
         self._began = 0
         self._next_blocks = 0.0
@@ -79,7 +84,15 @@ class Runtime:
         ring._ints[ring._at + _RING + count % _RING] = time.time_ns()
         total._ints[total._at] += pause
         number._ints[number._at] = count + 1
-        if info["generation"] == 2:
+        generation, found = info["generation"], self._generations
+        for name, more in (
+            ("collections", 1),
+            ("objects_collected", info["collected"]),
+            ("objects_uncollectable", info["uncollectable"]),
+        ):
+            counter = found[name][generation]
+            counter._ints[counter._at] += more
+        if generation == 2:
             self.note_blocks()
 
     def own(self) -> tuple[int, int]:
@@ -108,6 +121,15 @@ class Runtime:
             "PauseEnd": ends,
             "LastGC": max(ends),
             "blocks": max(found.get("blocks", 0), 0),
+        }
+
+    def generations(self, parts: Sequence[Part], one: Part | None) -> dict[str, list[int]]:
+        """Return what was collected of each generation, in all parts or in *one*."""
+        rows = self.registry.rows(parts) if one is None else self.registry.rows_of(one)
+        found = {row.path[0]: row.value for row in rows}
+        return {
+            name: [found.get(f"{name}{number}", 0) for number in range(3)]
+            for name in self._generations
         }
 
     def _placed(self, parts: Iterable[Part], count: int) -> tuple[list[int], list[int]]:

@@ -13,6 +13,7 @@ from flask import Blueprint, Flask, Request, Response, current_app, request
 from flask.blueprints import BlueprintSetupState
 
 from ..exceptions import ParameterError, SettingError, UnknownError
+from ..pages.metrics import Metrics, configure
 from ..pages.overview import all_pages
 from ..pages.own import own_pages
 from ..pages.page import Acting, Page, scene
@@ -26,8 +27,9 @@ from . import audit, monitor
 from .access import Gate
 from .actions import ForbiddenError, act
 from .answers import is_browser, plain, signed
+from .compressing import compress
 from .decision import DENIED, Decision, Level
-from .files import render, stamp, static_files, version
+from .files import render, stamp, static_files
 from .frames import Frames
 from .framing import fingerprint
 from .joining import join
@@ -111,8 +113,10 @@ class Mount:
         if (settings.tokens or settings.basic) and not state.app.secret_key:
             # No warning: most who ask with a token are programs.
             _log.info("without SECRET_KEY no browser can log in to the debug pages; programs can")
-        if settings.exporter_config:
-            _log.warning("EXPVAR_EXPORTER_CONFIG is set, but does nothing in version %s", version())
+        configure(self._pages, settings)
+        if settings.metrics_path:
+            shown = self._guarded(self._show(self._pages["metrics"], False))
+            _at(state, settings.metrics_path, shown)
         listen()
         if settings.monitoring_address is not None:
             assert isinstance(state.app, Flask)  # its base class has no views
@@ -122,6 +126,7 @@ class Mount:
     def _monitor(self, app: Flask, address: str, settings: Settings) -> None:
         """Let one of the workers have the pages at an address of their own."""
         shown = Mount(self._registry)
+        configure(shown._pages, settings)
         self.listener = Listener(address, monitor.app_of(shown.add_routes, app, settings))
         membership(self._registry).undertake(self.listener)
 
@@ -284,8 +289,9 @@ class Mount:
             sensitive = decision.level >= Level.SENSITIVE
             if (sensitive and page.name in SENSITIVE_PAGES) or template == "own":
                 audit.looked(decision, page.name, 200)
-            found = scene(page, self._registry, request.args, sensitive=sensitive)
-            if not twin and is_browser():
+            accept = request.headers.get("Accept", "")
+            found = scene(page, self._registry, request.args, sensitive=sensitive, accept=accept)
+            if not twin and is_browser() and not _is_plain(page, found):
                 data = page.html(found)
                 frame = self._frame(page.title, page.name, found, began)
                 body = render(template or page.name or "overview", data=data, frame=frame)
@@ -295,6 +301,8 @@ class Mount:
             else:
                 text, media_type = page.machine(found, twin)
                 response = Response(text, content_type=media_type)
+                if page.name == "metrics":
+                    compress(response, request.accept_encodings)
             pids = " ".join(str(part.pid) for part in found.workers)
             response.headers["X-Expvar-Workers"] = pids
             if found.missing:
@@ -339,6 +347,19 @@ def _route(
     for made in state.app.url_map.iter_rules(name):
         # Every method comes to the gate: an application's own 405 would tell what is here.
         made.methods = None
+
+
+def _at(state: BlueprintSetupState, path: str, view: Callable[..., Response]) -> None:
+    """Add a page at a place of its own, outside of the prefix."""
+    endpoint = f"{state.name_prefix}.{state.name}.metrics_path".lstrip(".")
+    state.app.add_url_rule(path, endpoint, view, provide_automatic_options=False)
+    for made in state.app.url_map.iter_rules(endpoint):
+        made.methods = None
+
+
+def _is_plain(page: Page, found: Scene) -> bool:
+    """Return whether a browser, too, gets the machine form that it has asked for."""
+    return isinstance(page, Metrics) and page.is_plain(found.query)
 
 
 def _add_slash(_: Decision) -> Response:
