@@ -22,7 +22,7 @@ FLOORS = [
     {"sources"},  # above workers, which find the server whose settings it reads
     {"pages"},
     {"web"},
-    {"testing", "gunicorn", "cli"},
+    {"testing", "gunicorn", "cli", "otel"},
     {"pytest_plugin"},
 ]
 GROUND, EDGES = FLOORS[0], FLOORS[-2] | FLOORS[-1]
@@ -30,6 +30,7 @@ GROUND, EDGES = FLOORS[0], FLOORS[-2] | FLOORS[-1]
 HOSTS = {
     **{name: {"web"} for name in ("flask", "werkzeug", "jinja2", "markupsafe", "click")},
     "gunicorn": {"gunicorn"},
+    "opentelemetry": {"otel"},
     "pytest": {"pytest_plugin"},
 }
 

@@ -46,6 +46,9 @@ class Starter(Protocol):
     def settle(self) -> None:
         """File what has ended elsewhere."""
 
+    def finished(self, trace: Trace) -> None:
+        """Tell of a trace that has finished."""
+
     def guests(self) -> dict[str, list[Trace]]:
         """Return what is running elsewhere, by family."""
 

@@ -43,6 +43,18 @@ class Source(Protocol):
         """Forget everything, in a forked child."""
 
 
+class Watched(Family):
+    """A family whose finished traces somebody wants to know of."""
+
+    __slots__ = ()
+
+    def keep(self, trace: Trace, end: float) -> None:
+        """Keep *trace*, and tell of it. A watcher that raises is on its own."""
+        super().keep(trace, end)
+        with suppress(Exception):
+            self.tracer.finished(trace)
+
+
 class Tracer:
     """Begins traces and keeps them by family.
 
@@ -65,6 +77,9 @@ class Tracer:
         self._families: dict[str, Family] = {}
         #: Where else traces are made.
         self.sources: list[Source] = []
+        #: What families are: others while somebody watches, so that nobody else pays for it.
+        self._kind: type[Family] = Family
+        self._watchers: list[Callable[[Trace], None]] = []
         #: The family of what has not been filed yet.
         self.unnamed = Family(self, "", clock, self.lock)
         self._number()
@@ -142,7 +157,8 @@ class Tracer:
             if found is None:
                 if len(self._families) >= MAX_FAMILIES:
                     key = OTHER
-                found = self._families.setdefault(key, Family(self, key, self.clock, self.lock))
+                made = self._kind(self, key, self.clock, self.lock)
+                found = self._families.setdefault(key, made)
             return found
 
     def families(self) -> list[Family]:
@@ -153,6 +169,29 @@ class Tracer:
             every = list(self._families.values())
         found = [each for each in every if each.name in guests or not each.empty]
         return sorted(found, key=lambda each: each.name)
+
+    def watch(self, watcher: Callable[[Trace], None]) -> None:
+        """Call *watcher* with each trace that has finished, where that is filed."""
+        with self.lock:
+            self._watchers.append(watcher)
+            self._become(Watched)
+
+    def unwatch(self, watcher: Callable[[Trace], None]) -> None:
+        """Call *watcher* no more."""
+        with self.lock:
+            self._watchers = [each for each in self._watchers if each != watcher]
+            if not self._watchers:
+                self._become(Family)
+
+    def _become(self, kind: type[Family]) -> None:
+        self._kind = kind
+        for family in self._families.values():
+            family.__class__ = kind
+
+    def finished(self, trace: Trace) -> None:
+        """Tell the watchers of a trace that has finished."""
+        for watcher in self._watchers:
+            watcher(trace)
 
     def settle(self) -> None:
         """File what has ended at the sources."""
