@@ -152,12 +152,14 @@ def reading(rounds: int, restarts: int) -> list[Row]:
         )
         theirs = stack.enter_context(folder())
         peer = Contender("peer_reading", 1000, 8, **{PEER_DIR: str(theirs)})
+        large_theirs = stack.enter_context(folder())
+        large = Contender("peer_reading", 10_000, 8, **{PEER_DIR: str(large_theirs)})
         before = sizes(old.path)
         old.farm.ask(f"restart {restarts}")
         after = sizes(old.path)
         contenders = {
             "ours": eight.reader, "few": few.reader, "many": many.reader,
-            "restarted": old.reader, "peer": peer,
+            "restarted": old.reader, "peer": peer, "large": large,
         }  # fmt: skip
         found = contest(contenders, rounds)
         eight.farm.ask("stop 7")
@@ -167,6 +169,7 @@ def reading(rounds: int, restarts: int) -> list[Row]:
         for each in (eight, few, many, old):
             each.close()
         peer.close()
+        large.close()
     ours, theirs_ms, dead = found["ours"], found["peer"]["page"], alone["dead"]
     versus = "prometheus generate_latest, multiprocess"
     live, gone = "/debug/vars, 1,000 series, 8 live", "/debug/vars, 1,000 series, 1 live of 8"
@@ -184,6 +187,10 @@ def reading(rounds: int, restarts: int) -> list[Row]:
         Row("10,000 series : 1,000", found["many"]["page"], ours["page"], "ms", 11),
         Row("8 live workers : 2", ours["page"], found["few"]["page"], "ms", 4),
         Row("8 live workers : 2, first read in a second", ours["cold"], found["few"]["cold"], "ms"),
+        Row(f"/debug/metrics, 1,000 series, 8 live : {versus}", ours["metrics"], theirs_ms, "ms",
+            1 / 20),
+        Row(f"/debug/metrics, 10,000 series, 8 live : {versus}", found["many"]["metrics"],
+            found["large"]["page"], "ms", 1 / 20),
         *memory(before, after, restarts),
     ]  # fmt: skip
 

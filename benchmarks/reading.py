@@ -14,6 +14,7 @@ from werkzeug.test import create_environ
 
 from flask_expvar import blueprint
 from flask_expvar.pages import vars as vars_page
+from flask_expvar.pages.metrics import Metrics
 from flask_expvar.pages.page import scene
 from flask_expvar.variables.registry import Registry
 
@@ -26,6 +27,16 @@ TIMES = 4
 def page(registry: Registry) -> Callable[[], None]:
     """Return a function that builds the text for programs."""
     shown = vars_page.Vars()
+
+    def read() -> None:
+        shown.machine(scene(shown, registry, {}), False)
+
+    return read
+
+
+def metrics(registry: Registry) -> Callable[[], None]:
+    """Return a function that builds the text for Prometheus."""
+    shown = Metrics()
 
     def read() -> None:
         shown.machine(scene(shown, registry, {}), False)
@@ -72,6 +83,7 @@ def main(folder: Path, series: int) -> None:
     ask = request(registry, folder)
     loops = {
         "page": repeated(page(registry)),
+        "metrics": repeated(metrics(registry)),
         "cold": repeated(cold(page(registry))),
         "request": repeated(ask),
         "cold request": repeated(cold(ask)),
