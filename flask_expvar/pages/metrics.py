@@ -21,7 +21,7 @@ from .metrics_exemplars import exemplars
 from .metrics_sheet import Sheet, processes, python, said
 from .metrics_table import Sheets, metrics_html, metrics_json
 from .page import Page, Query, Scene
-from .vars import JSON, Vars, builtins, said_by_all
+from .vars import JSON, Vars, by_worker, said_by_all
 
 #: Names that ``name[]`` may ask for at once.
 MOST_NAMES = 100
@@ -121,16 +121,16 @@ def exposition(scene: Scene, naming: Naming, openmetrics: bool, each: bool = Fal
 
 def sheet_of(scene: Scene, found: Found, naming: Naming, each: bool) -> Sheet:
     """Return the metrics beside those of *found*: of processes, of texts and functions."""
-    sheet, told = Sheet(found), builtins(scene)
+    sheet = Sheet(found)
     texts = scene.registry.plan(scene.parts).once(_texts)
     if texts:
         values = said_by_all(scene)
         each_said = [Row(path, spec, values.get(path)) for path, spec in texts]
         said(sheet, each_said, {each.expvar: each for each in reversed(naming.renames)})
-    processes(sheet, told, len(scene.missing), each or scene.only is not None)
+    processes(sheet, by_worker(scene), len(scene.missing), each or scene.only is not None)
     own = runtime.registry
     parts = scene.parts if own.store is scene.registry.store else own.parts()
-    python(sheet, told, runtime.generations(parts, scene.only))
+    python(sheet, runtime.generations(parts, scene.only))
     return sheet
 
 

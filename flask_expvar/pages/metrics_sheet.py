@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import platform
 import resource
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -56,13 +57,12 @@ class Sheet:
         return text_of(self.taken.families, self.items, Known(self.items), openmetrics)
 
 
-def processes(sheet: Sheet, told: Mapping[str, Any], missing: int, each: bool) -> None:
+def processes(sheet: Sheet, workers: Mapping[str, Any], missing: int, each: bool) -> None:
     """Add the figures of processes, under prometheus_client's names.
 
-    :param told: what the runtime publishes.
+    :param workers: the figures of each process, by pid.
     :param each: whether each worker has lines of its own.
     """
-    workers = told["workers"]
     own: list[tuple[Labels, Any]] = [
         ((("slot", str(figure["slot"])),), figure) for figure in workers.values()
     ]
@@ -103,9 +103,9 @@ def processes(sheet: Sheet, told: Mapping[str, Any], missing: int, each: bool) -
         sheet.add("expvar_worker", INFO, "The process that has a slot.", pids)
 
 
-def python(sheet: Sheet, told: Mapping[str, Any], generations: Mapping[str, list[int]]) -> None:
+def python(sheet: Sheet, generations: Mapping[str, list[int]]) -> None:
     """Add what Python tells of itself, under prometheus_client's names."""
-    version, implementation = told["python"]["version"], told["python"]["implementation"]
+    version, implementation = platform.python_version(), platform.python_implementation()
     major, minor, patch = [*version.split("."), "", ""][:3]
     labels = (
         ("version", version), ("implementation", implementation), ("major", major),

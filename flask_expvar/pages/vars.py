@@ -150,21 +150,28 @@ def combine(values: list[Any], mode: str) -> Any:
 def builtins(scene: Scene) -> dict[str, Any]:
     """Return what the runtime publishes: cmdline, memstats, process, python, workers."""
     each = [figure for part in scene.workers if (figure := _figure(part.pid, scene.now))]
-    slots = {part.pid: part.slot for part in scene.workers}
     collector = _collector(scene)
     return {
         "cmdline": runtime.cmdline(),
         "memstats": runtime.memstats(each, collector),
         "process": runtime.process(each, scene.now),
         "python": runtime.python(),
-        "workers": {
-            str(figure["pid"]): {
-                "slot": slots[figure["pid"]],
-                "uptimeSeconds": round(scene.now - figure["startTime"], 3),
-                **{key: value for key, value in figure.items() if key != "pid"},
-            }
-            for figure in each
-        },
+        "workers": by_worker(scene, each),
+    }
+
+
+def by_worker(scene: Scene, each: Iterable[dict[str, Any]] | None = None) -> dict[str, Any]:
+    """Return the figures of each worker's process, by pid."""
+    if each is None:
+        each = [figure for part in scene.workers if (figure := _figure(part.pid, scene.now))]
+    slots = {part.pid: part.slot for part in scene.workers}
+    return {
+        str(figure["pid"]): {
+            "slot": slots[figure["pid"]],
+            "uptimeSeconds": round(scene.now - figure["startTime"], 3),
+            **{key: value for key, value in figure.items() if key != "pid"},
+        }
+        for figure in each
     }
 
 

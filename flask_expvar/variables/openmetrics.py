@@ -72,6 +72,8 @@ def bound(value: float) -> str:
     return text
 
 
+# The words of figures and help are the same at every read.
+@lru_cache(maxsize=4096)
 def escaped(text: str, quotes: bool = True) -> str:
     """Return *text* as it stands in a label, or, without *quotes*, in the help of 0.0.4."""
     text = text.replace("\\", r"\\").replace("\n", r"\n").replace("\0", "\ufffd")

@@ -125,8 +125,12 @@ class Runtime:
 
     def generations(self, parts: Sequence[Part], one: Part | None) -> dict[str, list[int]]:
         """Return what was collected of each generation, in all parts or in *one*."""
-        rows = self.registry.rows(parts) if one is None else self.registry.rows_of(one)
-        found = {row.path[0]: row.value for row in rows}
+        if one is None:
+            plan = self.registry.plan(parts)
+            ints, _ = plan.read()
+            found = {entry.path[0]: ints[entry.ints_at] for entry in plan.order if entry.plain}
+        else:
+            found = {row.path[0]: row.value for row in self.registry.rows_of(one)}
         return {
             name: [found.get(f"{name}{number}", 0) for number in range(3)]
             for name in self._generations
