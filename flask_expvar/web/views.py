@@ -16,8 +16,7 @@ from ..exceptions import ParameterError, SettingError, UnknownError
 from ..pages.metrics import Metrics, configure
 from ..pages.overview import all_pages
 from ..pages.own import own_pages
-from ..pages.page import Acting, Page, scene
-from ..pages.traces_question import from_net_trace
+from ..pages.page import Acting, Page, Scene, scene
 from ..pages.vars_table import visible
 from ..settings import Settings
 from ..sources.config import provide
@@ -29,7 +28,7 @@ from .actions import ForbiddenError, act
 from .answers import is_browser, plain, signed
 from .compressing import compress
 from .decision import DENIED, Decision, Level
-from .files import render, stamp, static_files
+from .files import render
 from .frames import Frames
 from .framing import fingerprint
 from .joining import join
@@ -37,6 +36,7 @@ from .login import Login, level_parameter
 from .monitor import Listener
 from .permits import Permits
 from .program import FlaskApp
+from .routing import add_slash, at, requests, route, static
 from .signals import listen
 from .startup import mount_warnings, startup_warnings
 from .tickets import Tickets, keys_of
@@ -116,7 +116,7 @@ class Mount:
         configure(self._pages, settings)
         if settings.metrics_path:
             shown = self._guarded(self._show(self._pages["metrics"], False))
-            _at(state, settings.metrics_path, shown)
+            at(state, settings.metrics_path, shown)
         listen()
         if settings.monitoring_address is not None:
             assert isinstance(state.app, Flask)  # its base class has no views
@@ -133,20 +133,20 @@ class Mount:
     def add_routes(self, state: BlueprintSetupState) -> None:
         """Add the routes to an application."""
         if (state.url_prefix or "").strip("/"):
-            _route(state, "", "slash", self._guarded(_add_slash))
+            route(state, "", "slash", self._guarded(add_slash))
         for page in self._pages.values():
             endpoint = page.name or "overview"
             shown = self._guarded(self._show(page, False), page=page)
-            _route(state, f"/{page.name}", endpoint, shown)
+            route(state, f"/{page.name}", endpoint, shown)
             twin = self._guarded(self._show(page, True))
-            _route(state, f"/{page.name}.json", f"{endpoint}_json", twin)
-        _route(state, "/requests", "requests", self._guarded(_requests))
+            route(state, f"/{page.name}.json", f"{endpoint}_json", twin)
+        route(state, "/requests", "requests", self._guarded(requests))
         # Not "static": mounted at "/", the application's own files would be meant.
-        _route(state, "/assets/<path:file>", "assets", self._guarded(_static, limited=False))
-        _route(state, "/login", "login", self._open(self._login.answer))
-        _route(state, "/logout", "logout", self._open(lambda _: self._login.log_out()))
+        route(state, "/assets/<path:file>", "assets", self._guarded(static, limited=False))
+        route(state, "/login", "login", self._open(self._login.answer))
+        route(state, "/logout", "logout", self._open(lambda _: self._login.log_out()))
         # The application's own pages; everything else below the prefix is refused, at one gate.
-        _route(state, "/<path:rest>", "rest", self._guarded(self._rest))
+        route(state, "/<path:rest>", "rest", self._guarded(self._rest))
 
     def _decorated(self, view: View) -> View:
         for decorator in self._decorators:
@@ -332,58 +332,6 @@ class Mount:
         return Response(body, status=status, mimetype="text/html")
 
 
-def _route(
-    state: BlueprintSetupState, rule: str, endpoint: str, view: Callable[..., Response]
-) -> None:
-    state.add_url_rule(
-        rule,
-        endpoint,
-        view,
-        provide_automatic_options=False,
-        strict_slashes=False,
-        merge_slashes=False,
-    )
-    name = f"{state.name_prefix}.{state.name}.{endpoint}".lstrip(".")
-    for made in state.app.url_map.iter_rules(name):
-        # Every method comes to the gate: an application's own 405 would tell what is here.
-        made.methods = None
-
-
-def _at(state: BlueprintSetupState, path: str, view: Callable[..., Response]) -> None:
-    """Add a page at a place of its own, outside of the prefix."""
-    endpoint = f"{state.name_prefix}.{state.name}.metrics_path".lstrip(".")
-    state.app.add_url_rule(path, endpoint, view, provide_automatic_options=False)
-    for made in state.app.url_map.iter_rules(endpoint):
-        made.methods = None
-
-
 def _is_plain(page: Page, found: Scene) -> bool:
     """Return whether a browser, too, gets the machine form that it has asked for."""
     return isinstance(page, Metrics) and page.is_plain(found.query)
-
-
-def _add_slash(_: Decision) -> Response:
-    last = request.path.rstrip("/").rpartition("/")[2]
-    query = request.query_string.decode("latin-1")
-    response = plain(308, "The pages are below.")
-    response.headers["Location"] = f"{last}/{'?' + query if query else ''}"
-    return response
-
-
-def _requests(_: Decision) -> Response:
-    """Lead people with x/net/trace in their fingers to the families of requests."""
-    response = plain(302, "Requests are among the traces.")
-    above = "../" if request.path.endswith("/") else ""
-    response.headers["Location"] = f"{above}traces{from_net_trace(request.args)}"
-    return response
-
-
-def _static(_: Decision, file: str) -> Response:
-    found = static_files().get(file)
-    if found is None:
-        raise UnknownError("There is no such file.")
-    content, media_type = found
-    response = Response(content, content_type=media_type)
-    if request.args.get("v") == stamp(file):
-        response.headers["Cache-Control"] = "public, max-age=31536000, immutable"
-    return response
