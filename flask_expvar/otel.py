@@ -101,7 +101,7 @@ class Handover:
     def note(self, trace: Known) -> None:
         """Put *trace*, which has finished, in the queue. Never raises."""
         # Children go with what they are below, so that a trace is whole or not there.
-        if trace._parent is not None:
+        if trace._more.above is not None:
             return
         if self._pid != os.getpid():
             self._begin()

@@ -17,7 +17,7 @@ SOURCE = Path(__file__).parent.parent / FACE
 FLOORS = [
     {"settings", "redaction", "redaction_argv", "exceptions", "_json", "_native"},
     {"stacks"},
-    {"variables"},
+    {"variables", "profiles"},
     {"traces", "workers"},
     {"sources"},  # above workers, which find the server whose settings it reads
     {"pages"},
@@ -31,6 +31,7 @@ HOSTS = {
     **{name: {"web"} for name in ("flask", "werkzeug", "jinja2", "markupsafe", "click")},
     "gunicorn": {"gunicorn"},
     "opentelemetry": {"otel"},
+    "pyinstrument": {"stacks", "profiles"},
     "pytest": {"pytest_plugin"},
 }
 
