@@ -9,6 +9,8 @@
     ├── BadKindError     (TypeError)   a value or rule that a variable cannot take
     ├── ParameterError   (ValueError)  a wrong parameter of a page's URL (400)
     ├── UnknownError     (LookupError) something asked for that is not there (404)
+    ├── BusyError        (RuntimeError) a profile is being taken already (409)
+    ├── UnavailableError (RuntimeError) something that this process cannot do (501)
     └── StoreError       (OSError)     the shared folder or one of its files
 """
 
@@ -92,6 +94,26 @@ class UnknownError(ExpvarError, LookupError):
     def __init__(self, message: str, *, link: tuple[str, str] | None = None) -> None:
         super().__init__(message)
         self.link = link
+
+
+class BusyError(ExpvarError, RuntimeError):
+    """Raised when a profile is asked for while one is being taken in the same process: 409.
+
+    :param started: when it began, since the epoch; *ends*: when it will be done.
+    """
+
+    def __init__(self, worker: int, started: float, ends: float, *, now: float) -> None:
+        super().__init__(
+            f"worker {worker} is being profiled already, since {max(now - started, 0):.0f} s;"
+            f" it will be done in {max(ends - now, 0):.0f} s: wait for it, or stop it"
+        )
+        self.worker = worker
+        self.started = started
+        self.ends = ends
+
+
+class UnavailableError(ExpvarError, RuntimeError):
+    """Raised when a process cannot do what it is asked for: 501. It says why and what it can."""
 
 
 class StoreError(ExpvarError, OSError):
