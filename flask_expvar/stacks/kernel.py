@@ -17,6 +17,8 @@ from typing import Any, NamedTuple
 import psutil
 
 LINUX = sys.platform == "linux"
+#: The kind of this machine.
+MACHINE = platform.machine()
 _TASKS = "/proc/self/task"
 _CALLS = {
     "x86_64": {
@@ -103,26 +105,27 @@ def system_call(native_id: int) -> Call | None:
         return None
     if words[0] == "running":
         return Call("running")
-    name = _CALLS.get(platform.machine(), {}).get(int(words[0]), words[0])
+    name = _CALLS.get(MACHINE, {}).get(int(words[0]), words[0])
     if name != "futex" or len(words) < 5:
         return Call(name)
     return Call(name, int(words[1], 16), int(words[4], 16) != 0)
 
 
 @lru_cache(maxsize=1)
-def _libc() -> Any:
+def libc() -> Any:
+    """Return the C library, whose functions keep the interpreter."""
     return ctypes.PyDLL(None)
 
 
 def _read(native_id: int, name: str) -> str:
     if not LINUX:
         return ""
-    libc, buffer = _libc(), ctypes.create_string_buffer(512)
-    fd = libc.open(f"{_TASKS}/{native_id}/{name}".encode(), os.O_RDONLY | os.O_CLOEXEC)
+    c, buffer = libc(), ctypes.create_string_buffer(512)
+    fd = c.open(f"{_TASKS}/{native_id}/{name}".encode(), os.O_RDONLY | os.O_CLOEXEC)
     if fd < 0:
         return ""
     try:
-        length = max(libc.read(fd, buffer, 512), 0)
+        length = max(c.read(fd, buffer, 512), 0)
     finally:
-        libc.close(fd)
+        c.close(fd)
     return buffer.raw[:length].decode(errors="replace")

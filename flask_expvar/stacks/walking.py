@@ -66,16 +66,9 @@ def current_stacks() -> dict[int, Raw]:
     It takes 3 µs a thread with 20 places, and the interpreter is not given away meanwhile unless
     that adds up to 5 ms.
     """
-    if _is_free_threaded():
+    if is_free_threaded():
         return {}
-    collecting = _COLLECTS_INSIDE and gc.isenabled()
-    if collecting:
-        gc.disable()
-    try:
-        frames = sys._current_frames()
-    finally:
-        if collecting:
-            gc.enable()
+    frames = current_frames()
     found = {}
     while frames:
         ident, frame = frames.popitem()
@@ -84,7 +77,20 @@ def current_stacks() -> dict[int, Raw]:
     return found
 
 
-def _is_free_threaded() -> bool:
+def current_frames() -> dict[int, FrameType]:
+    """Return the innermost frame of each thread; not to be kept, nor are their variables read."""
+    collecting = _COLLECTS_INSIDE and gc.isenabled()
+    if collecting:
+        gc.disable()
+    try:
+        return sys._current_frames()
+    finally:
+        if collecting:
+            gc.enable()
+
+
+def is_free_threaded() -> bool:
+    """Return whether this interpreter runs without its GIL."""
     # Without the GIL the frames of other threads may be gone while they are read.
     enabled = getattr(sys, "_is_gil_enabled", None)
     return enabled is not None and not enabled()

@@ -1,0 +1,115 @@
+"""Weights: what each thread spent on each stack, gathered while a profile is taken.
+
+Stacks are kept as numbers until the end: a tuple of code's ids and instructions is made and
+found in less time than one frame's name and line.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from operator import attrgetter
+from sys import version_info
+from types import CodeType, FrameType
+
+from .limits import DEEPEST, MOST_STACKS
+from .profile import Frame, Sample
+
+#: id(code), instruction, id(code), instruction …: the innermost call first.
+RawStack = tuple[int, ...]
+_name = attrgetter("co_qualname" if version_info >= (3, 11) else "co_name")
+
+
+class Weights:
+    """Wall time, CPU time and count by thread, stack and what was served."""
+
+    def __init__(self, deepest: int = DEEPEST, most: int = MOST_STACKS) -> None:
+        self._deepest, self._most = deepest, most
+        self._weights: dict[tuple[int, RawStack, str], list[int]] = {}
+        # By id: to hash code takes as long as all the rest. Held here, so that ids stay valid.
+        self._codes: dict[int, CodeType] = {}
+        self._frames: dict[tuple[int, int], Frame] = {}
+        self._lines: dict[int, tuple[list[int], list[int]]] = {}
+        self.truncated = self.lost = 0
+
+    def raw(self, frame: FrameType | None) -> RawStack:
+        """Return the stack of *frame*, which is not kept; nothing else of it is read.
+
+        Not the line, which takes as long as all else, and never its variables: on 3.11 and 3.12
+        objects of another thread would live on after their ``del``.
+        """
+        found: list[int] = []
+        codes, room = self._codes, self._deepest
+        while frame is not None:
+            if not room:
+                self.truncated += 1
+                break
+            room -= 1
+            code = frame.f_code
+            key = id(code)
+            if key not in codes:
+                codes[key] = code
+            found.append(key)
+            found.append(frame.f_lasti)
+            frame = frame.f_back
+        return tuple(found)
+
+    def add(self, thread: int, stack: RawStack, wall: int, cpu: int, served: str = "") -> None:
+        """Add to what *thread* spent on *stack*."""
+        key = (thread, stack, served)
+        known = self._weights.get(key)
+        if known is None:
+            if len(self._weights) >= self._most:
+                self.lost += 1
+                return
+            self._weights[key] = [wall, cpu, 1]
+            return
+        known[0] += wall
+        known[1] += cpu
+        known[2] += 1
+
+    def cpu_by_thread(self) -> dict[int, int]:
+        """Return the CPU weights of each thread together."""
+        found: dict[int, int] = {}
+        for (thread, _, _), weight in self._weights.items():
+            found[thread] = found.get(thread, 0) + weight[1]
+        return found
+
+    def samples(self, scales: dict[int, float] | None = None) -> list[Sample]:
+        """Return everything as plain samples.
+
+        :param scales: what the CPU weights of a thread are multiplied with.
+        """
+        scales = scales or {}
+        # Instructions of one line are one place.
+        found: dict[tuple[int, tuple[Frame, ...], str], Sample] = {}
+        for (thread, raw, served), (wall, cpu, count) in self._weights.items():
+            stack = self._named(raw)
+            cpu = round(cpu * scales.get(thread, 1.0))
+            known = found.get((thread, stack, served))
+            if known is None:
+                found[thread, stack, served] = Sample(thread, stack, wall, cpu, count, served)
+            else:
+                known.wall_ns += wall
+                known.cpu_ns += cpu
+                known.count += count
+        return list(found.values())
+
+    def _named(self, raw: RawStack) -> tuple[Frame, ...]:
+        return tuple(self._frame(raw[at], raw[at + 1]) for at in range(0, len(raw), 2))
+
+    def _frame(self, key: int, instruction: int) -> Frame:
+        code = self._codes[key]
+        line = self._line(key, code, instruction)
+        found = self._frames.get((key, line))
+        if found is None:
+            name, first = str(_name(code)), code.co_firstlineno
+            found = self._frames[key, line] = Frame(name, code.co_filename, line, first)
+        return found
+
+    def _line(self, key: int, code: CodeType, instruction: int) -> int:
+        known = self._lines.get(key)
+        if known is None:
+            lines = [(start, line) for start, _, line in code.co_lines() if line is not None]
+            known = self._lines[key] = [at for at, _ in lines], [line for _, line in lines]
+        place = bisect_right(known[0], instruction) - 1
+        return known[1][place] if place >= 0 else code.co_firstlineno
