@@ -6,6 +6,7 @@ import sys
 from collections.abc import Mapping
 
 from ..exceptions import UnavailableError
+from .interrupter import Interrupter
 from .order import Engine
 from .sampler import ThreadSampler
 from .walking import is_free_threaded
@@ -18,7 +19,7 @@ FREE_THREADED = (
 
 def every() -> list[Engine]:
     """Return all engines, the one that can always be had last."""
-    return [ThreadSampler()]
+    return [Interrupter(), ThreadSampler()]
 
 
 def choose(known: Mapping[str, Engine], mode: str, name: str, *, in_main: bool) -> Engine:
