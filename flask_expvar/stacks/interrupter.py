@@ -16,7 +16,7 @@ from typing import Any
 
 from .._native import allocate_lock, original
 from . import clocks
-from .order import Order
+from .order import Order, family
 from .profile import Profile, ThreadInfo
 from .threads import main_ident
 from .weights import Weights
@@ -92,7 +92,7 @@ class _Look:
         now, wall = time.thread_time_ns(), time.monotonic_ns()
         if self._last >= 0 and now > self._last:
             stack = self.weights.raw(frame)
-            served = self._serving().get(_served_by(), "")
+            served = family(self._serving().get(_served_by()))
             self.weights.add(self._main, stack, wall - self._wall, now - self._last, served)
         self.ticks += 1
         self._last = time.thread_time_ns()

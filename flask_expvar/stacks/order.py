@@ -33,7 +33,15 @@ class Stop:
         return True
 
 
-def _nobody() -> Mapping[int, str]:
+class Served(Protocol):
+    """What a thread or greenlet serves."""
+
+    @property
+    def family(self) -> str:
+        """What others of its kind are called too."""
+
+
+def _nobody() -> Mapping[int, Served]:
     return {}
 
 
@@ -50,7 +58,7 @@ class Order:
     mode: str = "wall"
     interval: float = 0.01
     skip: frozenset[int] = frozenset()
-    serving: Callable[[], Mapping[int, str]] = _nobody
+    serving: Callable[[], Mapping[int, Served]] = _nobody
     stop: Stop = field(default_factory=Stop)
     #: Until when somebody wants it, by the monotonic clock; None: to its end.
     lease: float | None = None
@@ -78,3 +86,8 @@ def ident() -> int:
     """Return what :func:`sys._current_frames` knows the calling thread by, also under gevent."""
     found: int = original("_thread", "get_ident")()
     return found
+
+
+def family(served: Served | None) -> str:
+    """Return what *served* is called, empty for nothing."""
+    return "" if served is None else served.family

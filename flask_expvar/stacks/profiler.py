@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import logging
 import os
 import time
 from collections import deque
@@ -13,7 +12,7 @@ from .._native import allocate_rlock, start_thread
 from ..exceptions import BusyError, UnavailableError, UnknownError
 from . import engines
 from .limits import bounded
-from .order import Engine, Order
+from .order import Engine, Order, Served
 from .profile import MODES, Profile
 
 #: So many finished profiles are kept, each of so many bytes at the most.
@@ -23,8 +22,6 @@ SHORTEST_INTERVAL, LONGEST_INTERVAL = 0.005, 1.0
 #: A profile does not take longer than this, in seconds.
 LONGEST_SECONDS = 120.0
 _PAUSE = 0.02
-
-_log = logging.getLogger("flask_expvar")
 
 
 class Running:
@@ -89,9 +86,9 @@ class Running:
         try:
             self.profile = bounded(self._engine.run(self._order), LONGEST)
         except BaseException as error:
-            # A thread of ours that dies would leave its asker waiting.
+            # Not logged: that would make Python know this thread, and under gevent its locks are
+            # those of greenlets. Who waits is told.
             self.error = f"the engine {self.engine!r} has failed: {error!r}"
-            _log.exception("a profile has failed")
         finally:
             ended(self)
             self.done = True
@@ -101,6 +98,8 @@ class Profiler:
     """Takes the profiles of one process. While none is taken nothing of it exists but this."""
 
     def __init__(self, every: Iterable[Engine] | None = None) -> None:
+        #: What threads and greenlets serve, by their identifiers, of each registry by its name.
+        self.serving: dict[str, Callable[[], Mapping[int, Served]]] = {}
         self._engines = {each.name: each for each in every or engines.every()}
         self._lock = allocate_rlock()
         self._numbers = itertools.count(1)
@@ -117,7 +116,7 @@ class Profiler:
         *,
         in_main: bool = False,
         skip: frozenset[int] = frozenset(),
-        serving: Callable[[], Mapping[int, str]] | None = None,
+        id: str = "",
     ) -> Running:
         """Begin to take a profile, in a native thread of its own.
 
@@ -125,7 +124,7 @@ class Profiler:
         :param in_main: whether the program does its work in the main thread: then its CPU time
             is best told by signals.
         :param skip: identifiers of threads to leave out.
-        :param serving: what each thread or greenlet serves, by its identifier.
+        :param id: what it is known by; several workers give theirs the same.
         :raises BusyError: if one is being taken.
         :raises UnavailableError: if this process cannot; it says why, and what it can.
         :raises ValueError: if *mode* or *engine* is not known.
@@ -135,14 +134,12 @@ class Profiler:
         self._after_fork()
         chosen = engines.choose(self._engines, mode, engine, in_main=in_main)
         interval = min(max(interval, SHORTEST_INTERVAL), LONGEST_INTERVAL)
-        order = Order(min(seconds, LONGEST_SECONDS), mode, interval, skip)
-        if serving is not None:
-            order.serving = serving
+        order = Order(min(seconds, LONGEST_SECONDS), mode, interval, skip, self._served)
         with self._lock:
             if self._running is not None:
                 known = self._running
                 raise BusyError(self._pid, known.started, known.ends, now=time.time())
-            found = Running(f"{self._pid}-{next(self._numbers)}", chosen, order)
+            found = Running(id or f"{self._pid}-{next(self._numbers)}", chosen, order)
             self._running = found
         start_thread(found._run, self._ended)
         return found
@@ -167,13 +164,19 @@ class Profiler:
         found = [each for each in (self.running, *self.kept) if each and each.id == id]
         if not found:
             raise UnknownError(
-                f"no profile {id!r:.80} in worker {self._pid}; the last ten are kept"
+                f"worker {self._pid} keeps no profile {id!r:.40}, but its last {KEPT}"
             )
         return found[0]
 
     def possible(self, mode: str) -> dict[str, str]:
         """Return why each engine cannot take a profile of *mode* here, empty if it can."""
         return {name: each.obstacle(mode) for name, each in self._engines.items()}
+
+    def _served(self) -> Mapping[int, Served]:
+        sources = list(self.serving.values())
+        if len(sources) == 1:
+            return sources[0]()
+        return {one: served for each in sources for one, served in each().items()}
 
     def _ended(self, running: Running) -> None:
         with self._lock:

@@ -16,7 +16,7 @@ from types import FrameType
 from typing import Any
 
 from . import clocks, onduty
-from .order import Order, ident
+from .order import Order, family, ident
 from .profile import Profile, ThreadInfo
 from .threads import main_ident, short_turns
 from .walking import current_frames
@@ -143,7 +143,7 @@ class _Look:
         while frames:
             one, frame = frames.popitem()
             if one not in self._skip:
-                on += self._charge(one, frame, passed, serving.get(one, ""))
+                on += self._charge(one, frame, passed, family(serving.get(one)))
             del frame  # else it would live until the next tick
         self._ticks += 1
         self._crowded = self._crowded + 1 if on >= CROWD else 0

@@ -1,0 +1,438 @@
+"""The engines that take profiles, and the profiler that runs one of them at a time."""
+
+from __future__ import annotations
+
+import _thread
+import gc
+import os
+import signal
+import sys
+import threading
+import time
+import weakref
+from collections.abc import Iterator
+from types import FrameType
+
+import pytest
+import work
+from servers.waiting import wait_until
+
+from flask_expvar.exceptions import BusyError, UnavailableError, UnknownError
+from flask_expvar.stacks import clocks, onduty, threads, walking
+from flask_expvar.stacks.limits import bounded
+from flask_expvar.stacks.profile import Frame, Profile, Sample, ThreadInfo
+from flask_expvar.stacks.profiler import KEPT, Profiler, Running
+from flask_expvar.stacks.weights import Weights
+
+linux = pytest.mark.skipif(sys.platform != "linux", reason="asks Linux")
+
+
+@pytest.fixture
+def profiler() -> Iterator[Profiler]:
+    found = Profiler()
+    yield found
+    if found.running is not None:
+        found.running.stop()
+        wait_until(lambda: found.running is None)
+
+
+def at_work_in_main(running: Running) -> Profile:
+    while not running.done:
+        work.once()
+    return running.wait()
+
+
+def native_threads() -> int:
+    return len(os.listdir("/proc/self/task")) if sys.platform == "linux" else _thread._count()
+
+
+# -- what is seen ------------------------------------------------------------------------------
+
+
+@linux
+def test_cpu_time_of_a_thread_is_divided_as_it_was_spent(profiler: Profiler) -> None:
+    with work.at_work(1, asleep=3):
+        profile = profiler.start(1.5, "cpu", "threads").wait()
+
+    assert work.shares(profile) == pytest.approx({"seventy": 70, "twenty": 20, "ten": 10}, abs=12)
+    busy = [info for info in profile.threads.values() if info.name == "busy"]
+    spent = sum(each.cpu_ns for each in profile.samples)
+    total = sum(info.cpu_ns for info in profile.threads.values())
+    assert spent == pytest.approx(total, rel=0.01)
+    assert busy[0].cpu_ns > 0.5 * total
+
+
+@linux
+def test_main_thread_is_interrupted_where_it_spends_its_time(profiler: Profiler) -> None:
+    profile = at_work_in_main(profiler.start(2, "cpu", "signal"))
+
+    assert work.shares(profile) == pytest.approx({"seventy": 70, "twenty": 20, "ten": 10}, abs=12)
+    (info,) = profile.threads.values()
+    assert info.native == os.getpid()
+    assert sum(each.cpu_ns for each in profile.samples) <= info.cpu_ns
+    assert profile.cpu_exact
+
+
+def test_wall_time_of_all_threads_is_the_time_that_passed(profiler: Profiler) -> None:
+    with work.at_work(1, asleep=2):
+        profile = profiler.start(0.4).wait()
+
+    for key, info in profile.threads.items():
+        total = sum(each.wall_ns for each in profile.samples if each.thread == key)
+        assert total / 1e9 == pytest.approx(profile.seconds, rel=0.05), info
+    asleep = [key for key, info in profile.threads.items() if info.name == "asleep"]
+    assert len(asleep) == 2
+    assert all(profile.threads[key].cpu_ns < 10**8 for key in asleep)
+
+
+def test_names_are_those_of_python(profiler: Profiler) -> None:
+    class Shop:
+        def get(self) -> None:
+            end.wait()
+
+    end = threading.Event()
+    target = lambda: Shop().get()  # noqa: E731  # its name is what this is about
+    thread = threading.Thread(target=target)
+    thread.start()
+    try:
+        profile = profiler.start(0.1).wait()
+    finally:
+        end.set()
+        thread.join()
+
+    stacks = [
+        each.stack for each in profile.samples if profile.threads[each.thread].name == thread.name
+    ]
+    names = [frame.name for frame in stacks[-1]]
+    get = next(frame for frame in stacks[-1] if frame.name.endswith("get"))
+    assert any(name.endswith("<lambda>") for name in names)
+    assert get.file == __file__
+    assert get.line == get.first + 1
+    if sys.version_info >= (3, 11):
+        assert get.name.endswith("Shop.get")
+
+
+def test_what_a_thread_serves_is_told(profiler: Profiler) -> None:
+    class Request:
+        family = "GET /orders"
+
+    with work.at_work(1):
+        (busy,) = [each.ident for each in threading.enumerate() if each.name == "busy"]
+        profiler.serving["a registry"] = lambda: {busy or 0: Request()}
+        profile = profiler.start(0.2).wait()
+
+    routes = {profile.threads[each.thread].name: each.route for each in profile.samples}
+    assert routes["busy"] == "GET /orders"
+    assert routes["MainThread"] == ""
+
+
+# -- one at a time, and none left --------------------------------------------------------------
+
+
+@linux
+@pytest.mark.parametrize("engine", ["threads", "signal"])
+def test_nothing_of_a_profile_is_there_when_it_is_done(profiler: Profiler, engine: str) -> None:
+    profiler.start(0.05, "cpu", "threads").wait()  # what is learnt once
+    interval, before = sys.getswitchinterval(), native_threads()
+
+    at_work_in_main(profiler.start(0.3, "cpu", engine))
+
+    wait_until(lambda: signal.getsignal(signal.SIGPROF) is signal.SIG_DFL)
+    assert signal.getitimer(signal.ITIMER_PROF) == (0, 0)
+    wait_until(lambda: native_threads() <= before)
+    assert sys.getswitchinterval() == interval
+    assert sys.getprofile() is None
+
+
+def test_second_profile_is_told_when_the_first_will_be_done(profiler: Profiler) -> None:
+    first = profiler.start(30)
+
+    with pytest.raises(BusyError, match=r"will be done in \d+ s") as told:
+        profiler.start(1)
+
+    assert told.value.ends == pytest.approx(first.started + 30)
+
+
+def test_profile_that_is_stopped_tells_what_was_seen(profiler: Profiler) -> None:
+    running = profiler.start(60)
+    running.stop()
+
+    profile = running.wait()
+
+    assert profile.seconds < 30
+    assert running.left == 0
+    assert profiler.running is None
+
+
+def test_profile_ends_when_its_asker_does_not_come_back(profiler: Profiler) -> None:
+    running = profiler.start(60)
+    running.lease(0.05)
+
+    assert running.wait().seconds < 30
+
+
+def test_interrupted_wait_ends_the_profile(profiler: Profiler) -> None:
+    running = profiler.start(60)
+
+    def interrupt() -> bool:
+        raise SystemExit
+
+    with pytest.raises(SystemExit):
+        running.wait(interrupt)
+
+    wait_until(lambda: running.done)
+
+
+def test_last_ten_profiles_are_kept(profiler: Profiler) -> None:
+    taken = []
+    for _ in range(KEPT + 2):
+        taken.append(profiler.start(60))
+        taken[-1].stop()
+        taken[-1].wait()
+
+    assert profiler.kept == taken[:1:-1]
+    assert profiler.find(taken[-1].id) is taken[-1]
+    with pytest.raises(UnknownError, match="its last 10"):
+        profiler.find(taken[0].id)
+
+
+def test_failed_engine_is_told_to_who_waits() -> None:
+    class Broken:
+        name = "threads"
+
+        def obstacle(self, mode: str) -> str:
+            return ""
+
+        def run(self, order: object) -> Profile:
+            raise OSError("no more files")
+
+    profiler = Profiler([Broken()])
+
+    with pytest.raises(UnavailableError, match="no more files"):
+        profiler.start(1).wait()
+    assert profiler.running is None
+
+
+# -- what is not possible ----------------------------------------------------------------------
+
+
+def test_interpreter_without_gil_is_refused(
+    profiler: Profiler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "_is_gil_enabled", lambda: False, raising=False)
+
+    with pytest.raises(UnavailableError, match="without its GIL"):
+        profiler.start(1)
+
+
+def test_refused_engine_says_which_are_possible(profiler: Profiler) -> None:
+    with pytest.raises(
+        UnavailableError, match=r"measures CPU time only; possible: engine=.*threads"
+    ):
+        profiler.start(1, "wall", "signal")
+
+
+def test_no_clocks_mean_no_cpu_time(profiler: Profiler, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clocks, "are_there", lambda: False)
+
+    with pytest.raises(UnavailableError, match=r"no clocks .* mode=wall is possible"):
+        profiler.start(1, "cpu", "")
+
+
+def test_signal_of_the_program_is_left_alone(profiler: Profiler) -> None:
+    before = signal.signal(signal.SIGPROF, signal.SIG_IGN)
+    try:
+        with pytest.raises(UnavailableError, match="the program handles SIGPROF itself"):
+            profiler.start(1, "cpu", "signal")
+        assert signal.getsignal(signal.SIGPROF) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGPROF, before)
+
+
+@pytest.mark.parametrize(("mode", "engine"), [("time", ""), ("wall", "perf")])
+def test_unknown_words_are_refused_with_those_that_are_known(
+    profiler: Profiler, mode: str, engine: str
+) -> None:
+    with pytest.raises(ValueError, match=r"allowed are .*(wall|threads)"):
+        profiler.start(1, mode, engine)
+
+
+# -- the traps of CPython ----------------------------------------------------------------------
+
+
+@linux
+def test_clock_of_a_dead_thread_is_no_clock() -> None:
+    ids: list[int] = []
+    thread = threading.Thread(target=lambda: ids.append(threading.get_native_id()))
+    thread.start()
+    thread.join()
+
+    wait_until(lambda: clocks.thread_cpu_ns(ids[0]) == -1)
+    assert clocks.thread_cpu_ns(0) == -1
+    assert clocks.thread_cpu_ns(2**70) == -1
+    assert clocks.thread_cpu_ns(os.getpid()) > 0
+
+
+def test_threads_that_come_and_go_are_told_apart(profiler: Profiler) -> None:
+    running = profiler.start(0.5, "wall", interval=0.005)
+    while not running.done:
+        # The same identifier each time: one begins when the other has ended.
+        thread = threading.Thread(target=work.burn, args=(0.02,), name="short")
+        thread.start()
+        thread.join()
+    profile = running.wait()
+
+    short = [key for key, info in profile.threads.items() if info.name == "short"]
+    assert len(short) > 3
+    assert all(profile.threads[key].cpu_ns < 10**9 for key in short)
+    for key in short:
+        assert sum(each.wall_ns for each in profile.samples if each.thread == key) < 5e8
+
+
+@linux
+def test_main_thread_of_a_forked_child_has_its_own_clock(profiler: Profiler) -> None:
+    profiler.start(60)
+    reader, writer = os.pipe()
+
+    def fork() -> None:
+        # From another thread: the child's main thread is known by a native id of the parent's.
+        pid = os.fork()
+        if pid:
+            os.waitpid(pid, 0)
+            return
+        try:
+            running = Profiler().start(0.3, "cpu", "threads")
+            work.burn(0.1)
+            info = next(iter(running.wait().threads.values()))
+            busy = profiler.running is not None
+            os.write(writer, f"{info.native == os.getpid()} {info.cpu_ns > 0} {busy}".encode())
+        finally:
+            os._exit(0)
+
+    thread = threading.Thread(target=fork)
+    thread.start()
+    thread.join()
+    os.close(writer)
+    with os.fdopen(reader) as told:
+        assert told.read() == "True True False"
+
+
+def test_objects_of_a_thread_die_while_it_is_profiled(profiler: Profiler) -> None:
+    class Thing:
+        pass
+
+    seen: list[bool] = []
+    running = profiler.start(60, interval=0.005)
+
+    def work_on() -> None:
+        for _ in range(200):
+            thing = Thing()
+            known = weakref.ref(thing)
+            work.burn(0.0005)
+            del thing
+            seen.append(known() is None)
+
+    thread = threading.Thread(target=work_on)
+    thread.start()
+    thread.join()
+    running.stop()
+    profile = running.wait()
+
+    assert seen == [True] * 200
+    assert any(frame.name.endswith("work_on") for each in profile.samples for frame in each.stack)
+
+
+def test_collector_is_kept_out_while_frames_are_listed(monkeypatch: pytest.MonkeyPatch) -> None:
+    enabled: list[bool] = []
+
+    def current_frames() -> dict[int, FrameType]:
+        enabled.append(gc.isenabled())
+        return {}
+
+    monkeypatch.setattr(sys, "_current_frames", current_frames)
+    monkeypatch.setattr(walking, "_COLLECTS_INSIDE", True)
+
+    walking.current_frames()
+
+    assert enabled == [False]
+    assert gc.isenabled()
+
+
+@linux
+def test_place_where_threads_wait_for_the_interpreter_is_found() -> None:
+    found = next(filter(None, (onduty.gil_address() for _ in range(5))), 0)
+
+    assert found
+    with work.at_work(1):
+        (tid,) = [each.native_id for each in threading.enumerate() if each.name == "busy"]
+        duty = onduty.Duty(tid or 0, found)
+        with threads.short_turns():
+            assert wait_until(duty.is_on)
+        duty.close()
+
+
+@linux
+def test_thread_that_sleeps_is_not_on_duty() -> None:
+    gil = onduty.gil_address()
+    with work.at_work(0, asleep=1):
+        (thread,) = [each for each in threading.enumerate() if each.name == "asleep"]
+        duty = onduty.Duty(thread.native_id or 0, gil)
+        wait_until(lambda: not duty.is_on())
+        looks = [duty.is_on() for _ in range(20)]
+        duty.close()
+
+    assert not any(looks)
+    assert not duty.is_on()
+
+
+# -- limits ------------------------------------------------------------------------------------
+
+
+def test_deep_stacks_are_cut_and_counted() -> None:
+    weights = Weights(deepest=10)
+
+    def dive(depth: int) -> tuple[int, ...]:
+        return dive(depth - 1) if depth else weights.raw(sys._getframe())
+
+    weights.add(1, dive(30), 5, 0)
+
+    (sample,) = weights.samples()
+    assert len(sample.stack) == 10
+    assert weights.truncated == 1
+
+
+def test_stacks_beyond_the_limit_are_counted_as_lost() -> None:
+    weights = Weights(most=2)
+    for number in range(5):
+        weights.add(number, (), 1, 1)
+    weights.add(0, (), 1, 1)
+
+    assert weights.lost == 3
+    assert [each.wall_ns for each in weights.samples()] == [2, 1]
+
+
+def test_lines_are_those_that_python_tells() -> None:
+    weights = Weights()
+    frame = sys._getframe()
+    raw, line = weights.raw(frame), frame.f_lineno
+    weights.add(1, raw, 1, 1)
+
+    (sample,) = weights.samples()
+
+    assert sample.stack[0].line == line
+    assert sample.stack[0].first == frame.f_code.co_firstlineno
+
+
+def test_profile_is_cut_to_its_heaviest_samples() -> None:
+    frames = [Frame(f"f{n}", "/srv/app.py", n, n) for n in range(1000)]
+    samples = [Sample(1, (frame,), n, 0, 1) for n, frame in enumerate(frames)]
+    info = {1: ThreadInfo("main", 1, False, 0)}
+    whole = Profile(1, "threads", "wall", time.time(), 1.0, 0.01, 100, 0, 0, False)
+    whole.threads, whole.samples = info, samples
+
+    cut = bounded(whole, 5000)
+
+    assert len(str(cut.plain())) < 6000
+    assert cut.samples[0].wall_ns == 999
+    assert cut.lost == 1000 - len(cut.samples)
+    assert bounded(whole, 10**6) is whole
