@@ -11,7 +11,10 @@ from ..pages.histories import Histories
 from ..pages.overview import all_pages
 from ..pages.own import own_pages
 from ..pages.page import answer
+from ..pages.threads_plain import requests_by_ident
 from ..settings import Settings
+from ..stacks.profiler import profiler
+from ..traces.tracer import tracer_of
 from ..variables.registry import Registry
 from ..variables.runtime import runtime
 from ..variables.ticking import keep_ticking
@@ -57,6 +60,11 @@ def join(registry: Registry, config: Mapping[str, Any]) -> Settings:
         found = served()
         return {} if found is None else answer({**pages, **own_pages(found)}, found, request)
 
+    def serving() -> dict[int, Any]:
+        found = served()
+        return {} if found is None else requests_by_ident(tracer_of(found))
+
     runtime.start()
+    profiler.serving[registry.name] = serving
     membership(registry).join(settings.directory, os.environ, answer_sibling)
     return settings

@@ -20,7 +20,7 @@ from ..variables.reading import Part
 from ..variables.registry import Registry
 from ..variables.runtime import runtime
 from ..variables.store import LocalStore
-from . import folder, sockets, standstill
+from . import folder, profiling, sockets, standstill
 from .blackbox import BlackBox
 from .flight import Flights, key_of
 from .folder import Place
@@ -91,6 +91,8 @@ class Member:
         return self.place.path / f"socket-{slot}"
 
     def _answer(self, request: Any) -> Any:
+        if "profile" in request:
+            return profiling.answer(request["profile"])
         return self.answers[request["registry"]](request)
 
     def _tick(self) -> None:

@@ -1,0 +1,133 @@
+"""Profiling: what one worker does when a sibling asks it for a profile, or asks itself."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from ..exceptions import BusyError, ExpvarError, UnavailableError
+from ..stacks.profiler import LONGEST_SECONDS, Running, profiler
+from .folder import gunicorn_worker
+
+#: Who asks comes back at least so often, in seconds; else the profile ends: the asker is gone.
+LEASE = 5.0
+#: Of the time after which gunicorn kills a sync worker that does not come back from a request.
+_SHARE = 5 / 6
+
+
+def answer(request: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what :mod:`.rounds` of a sibling wants to know. Waits for nothing.
+
+    Called by the worker's native thread, while its others do what they do.
+    """
+    do, id = request["do"], str(request.get("id", ""))
+    if do == "start":
+        return _start(request, id)
+    if do == "list":
+        running = profiler.running
+        return {"profiles": [_summary(each) for each in (running, *profiler.kept) if each]}
+    try:
+        found = profiler.find(id)
+    except LookupError:
+        return {"unknown": True}
+    if do == "stop":
+        found.stop()
+        return {"left": found.left}
+    if request.get("lease"):
+        found.lease(LEASE)
+    return _state(found)
+
+
+def _start(request: Mapping[str, Any], id: str) -> dict[str, Any]:
+    try:
+        found = profiler.start(
+            float(request["seconds"]),
+            str(request["mode"]),
+            str(request["engine"]),
+            float(request["interval"]),
+            in_main=serves_in_main(),
+            skip=frozenset(request.get("skip", ())),
+            id=id,
+        )
+    except BusyError as error:
+        return {"busy": [error.worker, error.started, error.ends]}
+    except (UnavailableError, ValueError) as error:
+        return {"unavailable": str(error)}
+    if request.get("lease"):
+        found.lease(LEASE)
+    return {"left": found.left}
+
+
+def _state(found: Running) -> dict[str, Any]:
+    if not found.done:
+        return {"left": found.left}
+    if found.profile is None:
+        return {"unavailable": found.error}
+    return {"data": found.profile.plain()}
+
+
+def _summary(each: Running) -> dict[str, Any]:
+    return {
+        "id": each.id,
+        "engine": each.engine,
+        "mode": each.mode,
+        "started": each.started,
+        "seconds": each.seconds,
+        "left": each.left,
+        "done": each.done,
+        "error": each.error,
+    }
+
+
+def serves_in_main() -> bool:
+    """Return whether this worker runs the application in its main thread: sync and gevent do."""
+    kinds = _kinds()
+    return any(kind in kinds for kind in ("gunicorn.workers.sync", "gunicorn.workers.base_async"))
+
+
+def blocks_itself() -> bool:
+    """Return whether a request that waits keeps this whole worker from everything else."""
+    return "gunicorn.workers.sync" in _kinds()
+
+
+def _kinds() -> set[str]:
+    worker = gunicorn_worker()
+    return set() if worker is None else {kind.__module__ for kind in type(worker).__mro__}
+
+
+def longest() -> tuple[float, str]:
+    """Return how many seconds a request of this worker may wait for a profile, and why no more.
+
+    A sync worker that does not come back from a request within gunicorn's timeout is killed.
+    """
+    worker = gunicorn_worker()
+    timeout = float(getattr(getattr(worker, "cfg", None), "timeout", 0) or 0)
+    limit = float(int(timeout * _SHARE * 10)) / 10
+    if not blocks_itself() or not timeout or limit >= LONGEST_SECONDS:
+        return LONGEST_SECONDS, ""
+    return limit, (
+        f"gunicorn kills a sync worker after {timeout:g} s in one request (its setting timeout):"
+        " raise it, take workers of class gthread, or let the profile be taken in the background"
+    )
+
+
+def is_stopping() -> bool:
+    """Return whether the server has asked this worker to end."""
+    worker = gunicorn_worker()
+    return worker is not None and not getattr(worker, "alive", True)
+
+
+def now() -> float:
+    """Return the time that leases and ends are told in."""
+    return time.time()
+
+
+def refusal(pid: int, told: Mapping[str, Any]) -> ExpvarError | None:
+    """Return what a worker's answer to a start means if it has not begun."""
+    if "busy" in told:
+        _, started, ends = told["busy"]
+        return BusyError(pid, float(started), float(ends), now=now())
+    if "unavailable" in told:
+        return UnavailableError(f"worker {pid}: {told['unavailable']}")
+    return None
