@@ -19,11 +19,12 @@ def thread_clock(native_id: int) -> int:
 
 def thread_cpu_ns(native_id: int) -> int:
     """Return the CPU time of a thread, -1 if it is gone or there is no telling."""
-    if not kernel.LINUX or native_id <= 0:
+    # Beyond these there are no ids, and no clocks that such a number could mean.
+    if not kernel.LINUX or not 0 < native_id < 2**28:
         return -1
     try:
         return time.clock_gettime_ns(thread_clock(native_id))
-    except (OSError, OverflowError):
+    except OSError:
         return -1
 
 

@@ -118,16 +118,11 @@ def is_stopping() -> bool:
     return worker is not None and not getattr(worker, "alive", True)
 
 
-def now() -> float:
-    """Return the time that leases and ends are told in."""
-    return time.time()
-
-
 def refusal(pid: int, told: Mapping[str, Any]) -> ExpvarError | None:
     """Return what a worker's answer to a start means if it has not begun."""
     if "busy" in told:
         _, started, ends = told["busy"]
-        return BusyError(pid, float(started), float(ends), now=now())
+        return BusyError(pid, float(started), float(ends), now=time.time())
     if "unavailable" in told:
         return UnavailableError(f"worker {pid}: {told['unavailable']}")
     return None

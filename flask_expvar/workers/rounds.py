@@ -27,9 +27,9 @@ GRACE = 10.0
 _PAUSE, _RENEW = 0.05, 1.0
 
 ALONE = (
-    "the only worker of this server is a sync one, which waits for the profile in this request and"
-    " does nothing else: let the profile be taken in the background and fetch it afterwards, or"
-    " run more workers, or threads"
+    "worker {pid} is a sync one: it would wait for the profile in this request and do nothing else."
+    " Let the profile be taken in the background and fetch it afterwards, or run more workers"
+    " (one then asks the others), or threads"
 )
 
 
@@ -69,20 +69,19 @@ class Round:
         self._background = background
         _check(seconds, background)
         self._parts = _meant(registry, only)
-        self._leave_self_out(only)
+        self._leave_self_out()
         self._waiting: dict[int, Part] = {}
         self._begin(mode, engine, interval)
         self._ends = time.monotonic() + seconds
 
-    def _leave_self_out(self, only: int | None) -> None:
+    def _leave_self_out(self) -> None:
         if self._background or not profiling.blocks_itself():
             return
         own = os.getpid()
         others = [part for part in self._parts if part.pid != own]
         if len(others) < len(self._parts):
             if not others:
-                way_out = "" if only is None else " or ask without worker=;"
-                raise UnavailableError(f"{way_out} {ALONE}".strip())
+                raise UnavailableError(ALONE.format(pid=own))
             self._parts = others
             self.refused[own] = "it waits for this very profile and does nothing else"
 
