@@ -71,7 +71,7 @@ def test_saved_session_is_loaded_by_pyinstrument() -> None:
 
 
 def test_page_needs_nothing_from_elsewhere_and_runs_only_what_its_nonce_lets() -> None:
-    page = session_html(merged([made()]), "n0nce")
+    page = "".join(session_html(merged([made()]), "n0nce"))
 
     assert "https://" not in page
     assert re.findall(r"<(?:script|style)\b[^>]*>", page) == [
@@ -85,7 +85,7 @@ def test_names_cannot_leave_the_script_they_stand_in() -> None:
     evil = Frame(HOSTILE, f"/a/{HOSTILE}\u2028.py", 1, 1)
     profile = made([(2, (evil, Frame("a\x00b\x01h1", "\x00", 1, 1)), 10)])
 
-    page = session_html(merged([profile]), "n", title=HOSTILE)
+    page = "".join(session_html(merged([profile]), "n", title=HOSTILE))
 
     assert page.count("<script") == 2
     assert page.count("</script") == 2
@@ -100,7 +100,7 @@ def test_deep_stacks_are_rendered() -> None:
     merge = merged([made([(1, deep, 10)])])
 
     assert "f0" in session_json(merge)
-    assert "f0" in session_html(merge, "n")
+    assert "f0" in "".join(session_html(merge, "n"))
 
 
 def test_nothing_at_all_is_rendered_too() -> None:
@@ -108,7 +108,7 @@ def test_nothing_at_all_is_rendered_too() -> None:
 
     assert json.loads(session_json(nothing))["root_frame"] is None
     assert "No samples" in session_text(nothing)
-    assert "sessionData" in session_html(nothing, "n")
+    assert "sessionData" in "".join(session_html(nothing, "n"))
     assert folded(nothing) == ""
     assert json.loads(speedscope(nothing))["profiles"] == []
 

@@ -21,6 +21,7 @@ from .overview_charts import charts, tiles
 from .overview_now import dead, failures, section, slowest, tell_now, trends
 from .own import own_pages
 from .page import Page, Query, Scene
+from .profile import ProfilePage
 from .queue import Queue
 from .threads import Threads
 from .traces import Traces
@@ -162,6 +163,7 @@ def all_pages() -> dict[str, Page]:
         Traces(),
         Events(),
         Threads(),
+        ProfilePage(),
         Queue(),
         Flags(),
         Config(),

@@ -176,11 +176,8 @@ def act_everywhere(
     :raises ParameterError: if a field is not allowed: nothing was done then.
     :raises UnknownError: if the worker asked for is not there.
     """
-    query = Query(given, sensitive=True)
-    pid = query.whole("worker", 1, 2**31)
-    found = Scene(registry, query, registry.parts())
-    found.only = _worker(found, pid) if pid is not None else None
-    own = os.getpid()
+    found = look(registry, given, sensitive=True)
+    query, own = found.query, os.getpid()
     answers = {}
     # Here first: what is wrong in the form is found out before others are asked.
     if any(part.pid == own for part in found.workers):
@@ -213,13 +210,29 @@ def scene(
     :raises ParameterError: if a parameter is not allowed.
     :raises UnknownError: if the worker asked for is not there.
     """
+    found = look(registry, given, sensitive=sensitive, accept=accept)
+    shares = membership(registry)
+    found.notes = [note for note in (shares.note, *(part.problem for part in found.parts)) if note]
+    _ask(page, found, shares)
+    return found
+
+
+def look(
+    registry: Registry,
+    given: Mapping[str, str],
+    *,
+    sensitive: bool = False,
+    accept: str = "",
+) -> Scene:
+    """Look who is there and who is meant, without asking anybody.
+
+    :raises ParameterError: if a parameter is too long, or ``worker`` is no process id.
+    :raises UnknownError: if the worker asked for is not there.
+    """
     query = Query(given, sensitive=sensitive)
     pid = query.whole("worker", 1, 2**31)
     found = Scene(registry, query, registry.parts(), accept=accept)
     found.only = _worker(found, pid) if pid is not None else None
-    shares = membership(registry)
-    found.notes = [note for note in (shares.note, *(part.problem for part in found.parts)) if note]
-    _ask(page, found, shares)
     return found
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import re
 import sys
+from collections.abc import Iterator
 from functools import lru_cache
 from html import escape
 from importlib import resources
-from typing import Any
 
 from pyinstrument.renderers import ConsoleRenderer, JSONRenderer, SpeedscopeRenderer
 from pyinstrument.renderers.html import JSONForHTMLRenderer
@@ -52,8 +52,8 @@ def session(merge: Merge, title: str = "") -> Session:
 
 
 def _root(worker: int, name: str, several: bool) -> tuple[str, ...]:
-    thread = f"{_clean(name)}\x00<thread>\x000"
-    return (f"worker {worker}\x00<thread>\x00{worker}", thread) if several else (thread,)
+    thread = f"{_clean(name)}\x00thread\x000"
+    return (f"worker {worker}\x00process\x000", thread) if several else (thread,)
 
 
 def _frame(frame: Frame) -> str:
@@ -109,20 +109,22 @@ def _parts() -> tuple[str, str]:
     return script, (folder / "app.css").read_text("utf-8")
 
 
-def session_html(merge: Merge, nonce: str, title: str = "") -> str:
-    """Return pyinstrument's page, which needs nothing from elsewhere.
+def session_html(merge: Merge, nonce: str, title: str = "") -> Iterator[str]:
+    """Yield pyinstrument's page, which needs nothing from elsewhere.
+
+    Its script comes at once: a browser has it before the samples are put in order.
 
     :param nonce: what the policy of the answer lets run.
     """
-    data = JSONForHTMLRenderer().render(session(merge, title))
     script, style = _parts()
-    return _PAGE.format(
-        title=escape(title or "Profile"),
+    yield _BEFORE.format(
+        title=escape(_clean(title or "Profile")),
         nonce=escape(nonce),
         script=script,
         style=style,
-        data=_in_script(data),
     )
+    data = JSONForHTMLRenderer().render(session(merge, title))
+    yield _AFTER.format(nonce=escape(nonce), data=_in_script(data))
 
 
 def _in_script(data: str) -> str:
@@ -131,7 +133,7 @@ def _in_script(data: str) -> str:
     return data.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
-_PAGE = """<!doctype html>
+_BEFORE = """<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
@@ -142,7 +144,8 @@ _PAGE = """<!doctype html>
 <body>
 <div id="app"></div>
 <script nonce="{nonce}">{script}</script>
-<script nonce="{nonce}">
+"""
+_AFTER = """<script nonce="{nonce}">
 const sessionData = {data};
 pyinstrumentHTMLRenderer.render(document.getElementById('app'), sessionData);
 </script>
@@ -158,8 +161,3 @@ def policy(nonce: str) -> str:
         " img-src data:; sandbox allow-scripts; base-uri 'none'; form-action 'none';"
         " frame-ancestors 'none'"
     )
-
-
-def renderings() -> dict[str, Any]:
-    """Return what makes each of pyinstrument's formats but the page."""
-    return {"text": session_text, "json": session_json, "speedscope": session_speedscope}

@@ -17,6 +17,21 @@ HEADERS = {
     "X-Robots-Tag": "noindex",
 }
 PLAIN = "text/plain; charset=utf-8"
+READING = "GET, HEAD"
+TITLES = {
+    400: "Bad request", 403: "Forbidden", 404: "Not found", 405: "Not allowed", 409: "Conflict",
+    411: "No length", 413: "Too long", 429: "Too many tries", 501: "Not possible here", 503: "Busy",
+}  # fmt: skip
+
+
+class Problem(Exception):
+    """Raised by a view that answers with a sentence: one for HTML and for text."""
+
+    def __init__(self, status: int, sentence: str, **headers: str) -> None:
+        super().__init__(sentence)
+        self.status = status
+        self.sentence = sentence
+        self.headers = {name.replace("_", "-"): value for name, value in headers.items()}
 
 
 def is_browser() -> bool:

@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from flask import Blueprint, Flask, Request, Response, current_app, request
@@ -24,8 +25,8 @@ from ..variables.registry import Registry, default_registry
 from ..workers.membership import membership
 from . import audit, monitor
 from .access import Gate
-from .actions import ForbiddenError, act
-from .answers import is_browser, plain, signed
+from .actions import act
+from .answers import READING, TITLES, Problem, is_browser, plain, signed
 from .compressing import compress
 from .decision import DENIED, Decision, Level
 from .files import render
@@ -35,6 +36,7 @@ from .joining import join
 from .login import Login, level_parameter
 from .monitor import Listener
 from .permits import Permits
+from .profiling import profile_post, profile_view
 from .program import FlaskApp
 from .routing import add_slash, at, requests, route, static
 from .signals import listen
@@ -43,7 +45,6 @@ from .tickets import Tickets, keys_of
 
 _log = logging.getLogger("flask_expvar")
 
-TITLES = {400: "Bad request", 403: "Not allowed", 404: "Not found", 405: "Not allowed"}
 #: Those that show more to who may see what is sensitive.
 SENSITIVE_PAGES = frozenset({"config", "events", "flags", "queue", "threads", "traces"})
 
@@ -136,7 +137,12 @@ class Mount:
             route(state, "", "slash", self._guarded(add_slash))
         for page in self._pages.values():
             endpoint = page.name or "overview"
-            shown = self._guarded(self._show(page, False), page=page)
+            if page.name == "profile":
+                view = profile_view(self._registry, self._show(page, False))
+                post = profile_post(self._registry)
+                shown = self._guarded(view, post=post, limited=False)
+            else:
+                shown = self._guarded(self._show(page, False), page=page)
             route(state, f"/{page.name}", endpoint, shown)
             twin = self._guarded(self._show(page, True))
             route(state, f"/{page.name}.json", f"{endpoint}_json", twin)
@@ -164,13 +170,22 @@ class Mount:
         return self._decorated(opened)
 
     def _guarded(
-        self, view: Callable[..., Response], *, page: Page | None = None, limited: bool = True
+        self,
+        view: Callable[..., Response],
+        *,
+        page: Page | None = None,
+        post: Callable[[Decision], Response] | None = None,
+        limited: bool = True,
     ) -> View:
         """Return *view* behind the gate.
 
         :param page: what is asked to act if something is sent with POST.
+        :param post: answers what is sent with POST, if that is no action of a page.
         :param limited: whether only so many requests are answered at once.
         """
+
+        if getattr(page, "actions", None):
+            post = partial(self._act, page)  # type: ignore[arg-type]  # it has actions
 
         def guarded(**values: str) -> Response:
             self._ignore()
@@ -178,11 +193,11 @@ class Mount:
             if isinstance(admitted, Response):
                 return signed(admitted)
             # What takes long by itself must not keep others away.
-            if not limited or getattr(page, "long", False):
-                return signed(self._answer(view, page, admitted, values))
+            if not limited:
+                return signed(self._answer(view, post, admitted, values))
             with self._permits.one() as permitted:
                 if permitted:
-                    return signed(self._answer(view, page, admitted, values))
+                    return signed(self._answer(view, post, admitted, values))
             response = plain(503, "Two requests to the debug pages are being answered already.")
             response.headers["Retry-After"] = "1"
             return signed(response)
@@ -247,16 +262,15 @@ class Mount:
     def _answer(
         self,
         view: Callable[..., Response],
-        page: Page | None,
+        post: Callable[[Decision], Response] | None,
         decision: Decision,
         values: dict[str, str],
     ) -> Response:
-        acts = bool(getattr(page, "actions", None))
         try:
-            if request.method == "POST" and acts:
-                return self._act(page, decision)  # type: ignore[arg-type]  # it has actions
+            if request.method == "POST" and post is not None:
+                return post(decision)
             if request.method not in ("GET", "HEAD"):
-                allowed = "GET, HEAD, POST" if acts else "GET, HEAD"
+                allowed = f"{READING}, POST" if post is not None else READING
                 response = self._problem(405, f"Only {allowed} are allowed here.")
                 response.headers["Allow"] = allowed
                 return response
@@ -267,17 +281,19 @@ class Mount:
             return self._problem(400, str(error))
         except UnknownError as error:
             return self._problem(404, str(error), error.link)
+        except Problem as error:
+            response = self._problem(error.status, error.sentence)
+            response.headers.extend(error.headers)
+            return response
 
     def _act(self, page: Acting, decision: Decision) -> Response:
         assert self._settings is not None
-        status = 403
+        status = 400
         try:
             response = act(page, self._registry, self._settings.actions, decision)
             status = response.status_code
-        except ForbiddenError as error:
-            response = self._problem(status, str(error))
-        except ParameterError:
-            status = 400
+        except Problem as error:
+            status = error.status
             raise
         finally:
             audit.acted(decision, page.name, visible(request.form.get("action", ""))[:40], status)
@@ -324,7 +340,7 @@ class Mount:
         sentence = visible(sentence)
         if not is_browser():
             return plain(status, f"{sentence} See {link[0]}" if link else sentence)
-        title = TITLES[status]
+        title = TITLES.get(status, "Not possible")
         frame = self._frame(title, None, None, time.perf_counter())
         body = render(
             "error", status=status, title=title, sentence=sentence, link=link, frame=frame
