@@ -81,6 +81,8 @@ ROWS: dict[str, tuple[str, dict[str, int]]] = {
     **{name: (f"/debug/{name}", READ) for name in all_pages() if name},
     **{f"{name}_json": (f"/debug/{name}.json", READ) for name in all_pages() if name},
     "slash": ("/debug", {"GET": 308, "HEAD": 308}),
+    # Whoever may look may take one, so it has a POST of its own; here none is taken.
+    "profile": ("/debug/profile?id=none&action=stop", {"GET": 404, "HEAD": 404, "POST": 303}),
     "requests": ("/debug/requests", {"GET": 302, "HEAD": 302}),
     "assets": ("/debug/assets/expvar.css", READ),
     "rest": ("/debug/none/at/all", {"GET": 404, "HEAD": 404}),
@@ -144,7 +146,7 @@ def test_an_action_is_done_and_told(client: FlaskClient, app: Flask) -> None:
         ({"action": "off"}, {}, 400, "on, free"),
         ({"action": "on", "to": "x"}, {}, 400, "to"),
         ({"action": "on", "worker": "1"}, {}, 404, "no worker 1"),
-        ({"action": "on", "x": "x" * 20_000}, {}, 400, "bytes"),
+        ({"action": "on", "x": "x" * 70_000}, {}, 413, "bytes"),
         ({"action": "on"}, {"Sec-Fetch-Site": "cross-site"}, 403, ""),
         ({"action": "on"}, {"Sec-Fetch-Site": "same-site"}, 403, ""),
         ({"action": "on"}, {"Origin": "https://evil.example"}, 403, ""),
