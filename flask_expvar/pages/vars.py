@@ -55,7 +55,7 @@ class Vars:
         """
         name = scene.query.text("name")
         if twin and name:
-            described = full(scene)["vars"].get(name)
+            described = described_by(scene, name).get(name)
             data = one_data(scene, name, described, builtins(scene))
             return json.dumps(data, allow_nan=False, sort_keys=True) + "\n", JSON
         if twin and scene.query.flag("full"):
@@ -70,7 +70,7 @@ class Vars:
         errors = {tuple(each["path"]): each["error"] for each in _flat(scene) if each["error"]}
         name = scene.query.text("name")
         if name:
-            described = full(scene)["vars"].get(name)
+            described = described_by(scene, name).get(name)
             return one_html(scene, name, described, builtins(scene), errors)
         return with_trends(scene, table(scene, rows(scene), builtins(scene), errors))
 
@@ -223,27 +223,35 @@ def _list_text(numbers: tuple[int, ...]) -> str:
 
 def full(scene: Scene) -> dict[str, Any]:
     """Return every variable with its kind, help, rule and the values of each worker."""
-    found = rows(scene)
+    found = described_by(scene)
+    return {
+        "now": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(scene.now)),
+        "workers": [part.pid for part in scene.workers],
+        "missing": scene.missing,
+        "notes": scene.notes,
+        "total": len(found),
+        "shown": len(found),
+        "runtime": builtins(scene),
+        "vars": found,
+    }
+
+
+def described_by(scene: Scene, only: str = "") -> dict[str, Any]:
+    """Return the variables by name, each with the values of each worker; of *only* one of them."""
+
+    def wanted(each: Iterable[Row]) -> list[Row]:
+        return [row for row in each if not only or row.path[0] == only]
+
+    found = wanted(rows(scene))
     tree = nest(found)
-    shares = {part.pid: nest(scene.registry.rows_of(part)) for part in scene.workers}
+    shares = {part.pid: nest(wanted(scene.registry.rows_of(part))) for part in scene.workers}
     said_by = {
         (pid, tuple(each["path"])): each["value"]
         for pid, answers in scene.answers.items()
         for each in answers
     }
     return {
-        "now": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(scene.now)),
-        "workers": [part.pid for part in scene.workers],
-        "missing": scene.missing,
-        "notes": scene.notes,
-        "total": len(tree),
-        "shown": len(tree),
-        "runtime": builtins(scene),
-        "vars": {
-            row.path[0]: _described(row, tree, shares, said_by)
-            for row in found
-            if len(row.path) == 1
-        },
+        row.path[0]: _described(row, tree, shares, said_by) for row in found if len(row.path) == 1
     }
 
 
