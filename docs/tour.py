@@ -18,16 +18,14 @@ from typing import Any
 from urllib.parse import quote
 
 HERE = Path(__file__).parent
-SIZE = "1080,500"
-#: Pages of which one has to see more.
-SIZES = {"overview": "1140,640"}
+SIZE = "1080,540"
 #: Larger ones make a checkout slow.
 MOST_BYTES = 100_000
 
 #: The pictures by name; ``TRACE`` stands for the trace of a message that came in by SMTP.
 PAGES = {
     "start": "/",
-    "overview": "/debug/?span=5m",
+    "overview": "/debug/",
     "vars": "/debug/vars?q=chasquid",
     "traces": "/debug/traces",
     "failed": "/debug/traces?fam=Courier&b=-2",
@@ -47,7 +45,7 @@ def take(browser: str, base: str, name: str, path: str) -> int:
     picture = HERE / "tour" / f"{name}.png"
     with tempfile.TemporaryDirectory() as profile:
         options = ["--headless=new", "--no-sandbox", "--hide-scrollbars", "--disable-gpu"]
-        options += [f"--user-data-dir={profile}", f"--window-size={SIZES.get(name, SIZE)}"]
+        options += [f"--user-data-dir={profile}", f"--window-size={SIZE}"]
         command = [browser, *options, f"--screenshot={picture}", base + path]
         subprocess.run(command, check=True, timeout=60, capture_output=True)
     return picture.stat().st_size
