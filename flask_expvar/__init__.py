@@ -26,6 +26,7 @@ if t.TYPE_CHECKING:
     from .exceptions import SettingError as SettingError
     from .exceptions import StoreError as StoreError
     from .exceptions import UnknownError as UnknownError
+    from .pages.dashboard import dashboard as dashboard
     from .pages.exporter_config import exporter_config as exporter_config
     from .pages.queue_items import QueueItem as QueueItem
     from .pages.queue_items import Recipient as Recipient
@@ -73,6 +74,7 @@ _PLACES = {
         "BadKindError", "BadNameError", "ExpvarError", "NameTakenError", "ParameterError",
         "SettingError", "StoreError", "UnknownError",
     ),
+    "pages.dashboard": ("dashboard",),
     "pages.exporter_config": ("exporter_config",),
     "pages.queue_items": ("QueueItem", "Recipient"),
     "pages.queue_sources": ("from_celery", "from_queue", "from_rq"),
@@ -107,7 +109,7 @@ __all__ = [
     "Float", "Func", "Histogram", "Int", "Level", "Map", "NameTakenError", "NoTrace",
     "ParameterError", "QueueItem", "Recipient", "Registry", "SettingError", "StoreError",
     "String", "Trace", "TraceHandler", "UnknownError", "Var", "blueprint", "current_trace",
-    "default_registry", "event_log", "exporter_config", "from_celery", "from_queue",
+    "dashboard", "default_registry", "event_log", "exporter_config", "from_celery", "from_queue",
     "from_rq", "get",
     "lower_loggers", "new_float", "new_histogram", "new_int", "new_map", "new_string", "publish",
     "publish_build_info", "register_flags", "register_page", "register_queue", "snapshot",
