@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from typing import Any
 
-import tomllib
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 _METRIC = re.compile("[a-zA-Z_:][a-zA-Z0-9_:]*")
 _LABEL = re.compile("[a-zA-Z_][a-zA-Z0-9_]*")
