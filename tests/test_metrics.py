@@ -365,6 +365,8 @@ def test_the_text_is_at_a_path_of_choice_behind_the_same_gate() -> None:
 
     assert client.get("/metrics").status_code == 401
     assert "process_cpu_seconds_total" in client.get("/metrics", headers=header).text
+    browser = client.get("/metrics", headers={**header, "Accept": "text/html"})
+    assert browser.content_type.startswith("text/plain")
     assert client.post("/metrics", headers=header).status_code == 405
     assert client.post("/metrics").status_code == 401
 

@@ -15,6 +15,7 @@ from ..variables.metric import (
     COUNTER,
     GAUGE,
     INFO,
+    UNKNOWN,
     Family,
     Found,
     Item,
@@ -151,7 +152,9 @@ def said(sheet: Sheet, rows: Iterable[Row], renames: Mapping[str, Rename]) -> No
         label = (rename and rename.label) or "key"
         numbers = _numbers(value, label)
         if numbers:
-            sheet.add(family, GAUGE, help, numbers, name)
+            sheet.add(
+                family, UNKNOWN if rename and not rename.typed else GAUGE, help, numbers, name
+            )
         else:
             sheet.taken.left[name] = "it says nothing that is a number"
 

@@ -116,7 +116,7 @@ class Mount:
             _log.info("without SECRET_KEY no browser can log in to the debug pages; programs can")
         configure(self._pages, settings)
         if settings.metrics_path:
-            shown = self._guarded(self._show(self._pages["metrics"], False))
+            shown = self._guarded(self._show(self._pages["metrics"], False, plain=True))
             at(state, settings.metrics_path, shown)
         listen()
         if settings.monitoring_address is not None:
@@ -299,7 +299,9 @@ class Mount:
             audit.acted(decision, page.name, visible(request.form.get("action", ""))[:40], status)
         return response
 
-    def _show(self, page: Page, twin: bool, template: str = "") -> Callable[[Decision], Response]:
+    def _show(
+        self, page: Page, twin: bool, template: str = "", *, plain: bool = False
+    ) -> Callable[[Decision], Response]:
         def show(decision: Decision) -> Response:
             began, cpu = time.perf_counter(), time.thread_time()
             sensitive = decision.level >= Level.SENSITIVE
@@ -307,7 +309,7 @@ class Mount:
                 audit.looked(decision, page.name, 200)
             accept = request.headers.get("Accept", "")
             found = scene(page, self._registry, request.args, sensitive=sensitive, accept=accept)
-            if not twin and is_browser() and not _is_plain(page, found):
+            if not (twin or plain or _is_plain(page, found)) and is_browser():
                 data = page.html(found)
                 frame = self._frame(page.title, page.name, found, began)
                 body = render(template or page.name or "overview", data=data, frame=frame)
