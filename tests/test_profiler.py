@@ -10,7 +10,8 @@ import sys
 import threading
 import time
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import FrameType
 
 import pytest
@@ -22,6 +23,7 @@ from flask_expvar.stacks import clocks, onduty, threads, walking
 from flask_expvar.stacks.limits import bounded
 from flask_expvar.stacks.profile import Frame, Profile, Sample, ThreadInfo
 from flask_expvar.stacks.profiler import KEPT, Profiler, Running
+from flask_expvar.stacks.spy import Spy, find
 from flask_expvar.stacks.weights import Weights
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="asks Linux")
@@ -436,3 +438,49 @@ def test_profile_is_cut_to_its_heaviest_samples() -> None:
     assert cut.samples[0].wall_ns == 999
     assert cut.lost == 1000 - len(cut.samples)
     assert bounded(whole, 10**6) is whole
+
+
+# -- py-spy ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def spy(need: Callable[[object, str], None]) -> Spy:
+    need(find(), "py-spy")
+    found = Spy()
+    obstacle = found.obstacle("cpu")
+    if "may not read" in obstacle:
+        pytest.skip(obstacle)  # not a matter of what is installed
+    return found
+
+
+def test_program_that_reads_this_process_sees_what_its_threads_do(spy: Spy) -> None:
+    profiler = Profiler([spy])
+    with work.at_work(1, asleep=1):
+        profile = profiler.start(1, "cpu", "py-spy").wait()
+
+    assert work.shares(profile) == pytest.approx({"seventy": 70, "twenty": 20, "ten": 10}, abs=15)
+    (key,) = [key for key, info in profile.threads.items() if info.name == "busy"]
+    spent = sum(each.cpu_ns for each in profile.samples if each.thread == key)
+    assert spent == pytest.approx(profile.threads[key].cpu_ns, rel=0.01)
+    assert profile.seconds < 3
+
+
+def test_missing_program_is_named_with_the_way_to_get_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("shutil.which", lambda *_, **__: None)
+
+    assert Spy().obstacle("cpu") == "py-spy is not installed (pip install py-spy)"
+
+
+def test_program_that_may_not_read_this_process_says_why(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    refused = tmp_path / "py-spy"
+    refused.write_text(
+        "#!/bin/sh\necho 'Permission Denied: Try running again as root' >&2\nexit 1\n"
+    )
+    refused.chmod(0o700)
+    monkeypatch.setattr("shutil.which", lambda *_, **__: str(refused))
+
+    assert Spy().obstacle("cpu").endswith("Permission Denied: Try running again as root")

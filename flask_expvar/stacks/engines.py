@@ -9,6 +9,7 @@ from ..exceptions import UnavailableError
 from .interrupter import Interrupter
 from .order import Engine
 from .sampler import ThreadSampler
+from .spy import Spy
 from .walking import is_free_threaded
 
 FREE_THREADED = (
@@ -19,7 +20,7 @@ FREE_THREADED = (
 
 def every() -> list[Engine]:
     """Return all engines, the one that can always be had last."""
-    return [Interrupter(), ThreadSampler()]
+    return [Interrupter(), Spy(), ThreadSampler()]
 
 
 def choose(known: Mapping[str, Engine], mode: str, name: str, *, in_main: bool) -> Engine:
