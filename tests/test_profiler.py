@@ -369,7 +369,7 @@ def test_place_where_threads_wait_for_the_interpreter_is_found() -> None:
         (tid,) = [each.native_id for each in threading.enumerate() if each.name == "busy"]
         duty = onduty.Duty(tid or 0, found)
         with threads.short_turns():
-            assert wait_until(duty.is_on)
+            assert wait_until(lambda: duty.state() == onduty.QUEUED)
         duty.close()
 
 
@@ -379,12 +379,12 @@ def test_thread_that_sleeps_is_not_on_duty() -> None:
     with work.at_work(0, asleep=1):
         (thread,) = [each for each in threading.enumerate() if each.name == "asleep"]
         duty = onduty.Duty(thread.native_id or 0, gil)
-        wait_until(lambda: not duty.is_on())
-        looks = [duty.is_on() for _ in range(20)]
+        wait_until(lambda: duty.state() == onduty.WAITING)
+        looks = [duty.state() for _ in range(20)]
         duty.close()
 
-    assert not any(looks)
-    assert not duty.is_on()
+    assert set(looks) == {onduty.WAITING}
+    assert not duty.state()
 
 
 # -- limits ------------------------------------------------------------------------------------
@@ -484,3 +484,36 @@ def test_program_that_may_not_read_this_process_says_why(
     monkeypatch.setattr("shutil.which", lambda *_, **__: str(refused))
 
     assert Spy().obstacle("cpu").endswith("Permission Denied: Try running again as root")
+
+
+# -- who is charged ----------------------------------------------------------------------------
+
+
+def charged(weights: Weights) -> dict[int, int]:
+    weights.decide()
+    return {stack[0]: each for stack, each in weights.cpu_by_stack().items() if each}
+
+
+def test_who_has_waited_and_has_no_turn_yet_is_not_charged() -> None:
+    weights = Weights()
+    for _ in range(10):
+        weights.add(1, (7, 0), 5, 0)
+        weights.waits((7, 0))
+        weights.add(1, (7, 0), 5, 0)
+        weights.doubt(1, (7, 0), 5)
+        weights.add(1, (8, 0), 5, 0)
+        weights.doubt(1, (8, 0), 5)
+
+    assert charged(weights) == {8: 50}
+
+
+def test_who_has_no_processor_is_charged_only_if_hardly_seen_otherwise() -> None:
+    weights = Weights()
+    for _ in range(10):
+        weights.add(1, (7, 0), 5, 5)
+        weights.add(1, (8, 0), 5, 0)
+        weights.doubt(1, (8, 0), 5, starved=True)
+        weights.add(2, (9, 0), 5, 0)
+        weights.doubt(2, (9, 0), 5, starved=True)
+
+    assert charged(weights) == {7: 50, 9: 50}

@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
+import sys
 import threading
 import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from types import FrameType
 from typing import Any
@@ -18,14 +21,18 @@ from typing import Any
 from . import clocks, onduty
 from .order import Order, family, ident
 from .profile import Profile, ThreadInfo
-from .threads import main_ident, short_turns
+from .threads import TURN, main_ident, short_turns
 from .walking import current_frames
 from .weights import RawStack, Weights
 
-#: With so many threads at once that want to run turns change often enough by themselves, and
-#: shorter ones would cost 15 to 40 % of their work.
-CROWD = 6
-_CROWDED_FOR = 5
+#: How long the others may go on once this thread wants to look, in seconds, by how many want to
+#: run at the same time: while this thread waits what it came to see is over. The shorter, the
+#: less is missed; but with many, each turn that is cut short costs them some of their work.
+TURNS = ((1.5, 5e-5), (5.0, TURN))
+#: So often a thread is looked at that may be on its way, 5 µs each.
+_GLANCES = 12
+#: So many looks are averaged.
+_MEMORY = 16
 #: Our own thread that answers the other workers: always there, and nobody's business.
 _ANSWERER = os.path.join("workers", "sockets.py")
 
@@ -85,27 +92,30 @@ class _Look:
         self._all: list[_Thread] = []
         self._keys: set[int] = set()
         self._skip = order.skip | {ident()}
-        self._ticks = self._crowded = 0
+        self._ticks = 0
+        self._busy = 1.0
+        self._random = random.Random(0)
         self._stateless = False
 
     def take(self) -> Profile:
         """Look until the time is up, and say what was seen."""
         own, process = time.thread_time_ns(), time.process_time_ns()
         started, began = time.time(), time.monotonic_ns()
-        with contextlib.ExitStack() as turns:
-            turns.enter_context(short_turns())
+        with _turns() as set_turn:
             self._first(current_frames())
             last, end = began, began + int(self._order.seconds * 1e9)
             next_tick = began
             while last < end:
                 now = time.monotonic_ns()
                 # Late is late: ticks that were missed are not caught up with.
-                next_tick = max(next_tick + int(self._order.interval * 1e9), now)
+                # Never the same interval: what comes back as regularly would always be seen at the
+                # same places.
+                pause = self._order.interval * self._random.uniform(0.5, 1.5)
+                next_tick = max(next_tick + int(pause * 1e9), now)
                 if self._order.over((min(next_tick, end) - now) / 1e9):
                     end = 0
                 last = self._tick(last)
-                if self._crowded >= _CROWDED_FOR:
-                    turns.close()
+                set_turn(self._busy)
         cpu = time.process_time_ns() - process
         samples, exact = self._weights.samples(self._scales()), clocks.are_there()
         return Profile(
@@ -146,7 +156,7 @@ class _Look:
                 on += self._charge(one, frame, passed, family(serving.get(one)))
             del frame  # else it would live until the next tick
         self._ticks += 1
-        self._crowded = self._crowded + 1 if on >= CROWD else 0
+        self._busy += (on - self._busy) / _MEMORY
         return now
 
     def _charge(self, one: int, frame: FrameType, passed: int, served: str) -> bool:
@@ -162,23 +172,30 @@ class _Look:
                 return False
             used = thread.last
         idle = used == thread.last and used >= 0 and not thread.first
-        on = False
-        if not idle:
-            thread.stack = self._weights.raw(frame)
-            thread.first = False
-            on = self._is_on(thread, used)
-        cpu = 0
-        if on:
-            # Without states: what it has used, wherever it is seen now.
-            cpu = passed if thread.duty is not None else max(used - thread.last, 0)
-        thread.last = used
-        self._weights.add(thread.key, thread.stack, passed, cpu, served)
-        return on
+        spent, thread.last = max(used - thread.last, 0), used
+        if idle:
+            # It has not run since the last look, so it is where it was.
+            self._weights.add(thread.key, thread.stack, passed, 0, served)
+            return False
+        thread.stack = self._weights.raw(frame)
+        thread.first = False
+        return self._charge_running(thread, passed, spent, served)
 
-    def _is_on(self, thread: _Thread, used: int) -> bool:
+    def _charge_running(self, thread: _Thread, passed: int, spent: int, served: str) -> bool:
+        weights, stack = self._weights, thread.stack
         if thread.duty is None:
-            return used > thread.last >= 0
-        return thread.duty.is_on()
+            # Without states: what it has used, wherever it is seen now.
+            weights.add(thread.key, stack, passed, spent if thread.last >= 0 else 0, served)
+            return spent > 0
+        state, runs = _settled(thread.duty, thread.native, thread.last)
+        # Who runs beside this thread is where it is seen; who only could is so perhaps.
+        weights.add(thread.key, stack, passed, passed if runs else 0, served)
+        if state == onduty.WAITING:
+            weights.waits(stack)
+        elif state and not runs:
+            starved = state == onduty.RUNNABLE
+            weights.doubt(thread.key, stack, passed, served, starved=starved)
+        return state in (onduty.RUNNABLE, onduty.QUEUED)
 
     # -- threads -------------------------------------------------------------------------------
 
@@ -217,6 +234,7 @@ class _Look:
             used = clocks.thread_cpu_ns(thread.native)
             thread.last = used if used >= 0 else thread.last
             self._leave(one)
+        self._weights.decide()
         charged = self._weights.cpu_by_thread()
         scales = {}
         for thread in self._all:
@@ -233,6 +251,42 @@ class _Look:
         for thread in self._all:
             if thread.duty is not None:
                 thread.duty.close()
+
+
+@contextlib.contextmanager
+def _turns() -> Iterator[Callable[[float], None]]:
+    """Yield what sets the length of turns by the number of threads that want to run."""
+    longest = sys.getswitchinterval()
+    with short_turns():
+        now = sys.getswitchinterval()
+
+        def set_turn(busy: float) -> None:
+            nonlocal now
+            turn = next((turn for most, turn in TURNS if busy < most), longest)
+            # What somebody else has set meanwhile stays; so does what was shorter anyway.
+            if turn != now and sys.getswitchinterval() == now:
+                sys.setswitchinterval(min(turn, longest))
+                now = sys.getswitchinterval()
+
+        try:
+            yield set_turn
+        finally:
+            if sys.getswitchinterval() == now:
+                sys.setswitchinterval(min(TURN, longest))
+
+
+def _settled(duty: onduty.Duty, native: int, used: int) -> tuple[str, bool]:
+    """Return the state of a thread, and whether it is just now using CPU time.
+
+    One that had to make way for this thread takes a moment to get to the place where it waits.
+    """
+    for _ in range(_GLANCES):
+        state = duty.state()
+        if state != onduty.RUNNABLE:
+            return state, False
+        if clocks.thread_cpu_ns(native) > used:
+            return state, True
+    return state, False
 
 
 def _outermost(frame: FrameType) -> str:

@@ -7,6 +7,7 @@ found in less time than one frame's name and line.
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections import Counter
 from operator import attrgetter
 from sys import version_info
 from types import CodeType, FrameType
@@ -16,6 +17,10 @@ from .profile import Frame, Sample
 
 #: id(code), instruction, id(code), instruction …: the innermost call first.
 RawStack = tuple[int, ...]
+#: Places where one in so many was seen to wait may be such for another reason: memory, a lock.
+_RARE = 20
+#: Less than this part of the time for which it had no processor is hardly anything.
+_HARDLY = 0.2
 _name = attrgetter("co_qualname" if version_info >= (3, 11) else "co_name")
 
 
@@ -29,6 +34,12 @@ class Weights:
         self._codes: dict[int, CodeType] = {}
         self._frames: dict[tuple[int, int], Frame] = {}
         self._lines: dict[int, tuple[list[int], list[int]]] = {}
+        # By thread, stack and what was served: CPU time if the place is not one of waiting.
+        self._doubtful: dict[tuple[int, RawStack, str], int] = {}
+        self._starved: dict[tuple[int, RawStack, str], int] = {}
+        # By the innermost place: how often somebody waited there, and was in doubt.
+        self._waits: Counter[RawStack] = Counter()
+        self._doubts: Counter[RawStack] = Counter()
         self.truncated = self.lost = 0
 
     def raw(self, frame: FrameType | None) -> RawStack:
@@ -67,11 +78,51 @@ class Weights:
         known[1] += cpu
         known[2] += 1
 
+    def waits(self, stack: RawStack) -> None:
+        """Note that somebody waits at the innermost place of *stack*, for the system."""
+        self._waits[stack[:2]] += 1
+
+    def doubt(
+        self, thread: int, stack: RawStack, cpu: int, served: str = "", *, starved: bool = False
+    ) -> None:
+        """Add CPU time that counts only if *stack* turns out to be no place of waiting.
+
+        Who has waited and could go on, but has no turn yet, is still where it waited.
+
+        :param starved: it had no processor either, so that it may have been there for long:
+            counted only if the thread was hardly seen otherwise, as on a machine with one.
+        """
+        key = (thread, stack, served)
+        if key in self._weights:
+            kept = self._starved if starved else self._doubtful
+            kept[key] = kept.get(key, 0) + cpu
+            self._doubts[stack[:2]] += 1
+
+    def decide(self) -> None:
+        """Count what was in doubt, once all is seen."""
+        for doubtful, most in ((self._doubtful, 0.0), (self._starved, _HARDLY)):
+            sure, more = self.cpu_by_thread(), Counter[int]()
+            for (thread, _, _), cpu in doubtful.items():
+                more[thread] += cpu
+            for key, cpu in doubtful.items():
+                waits, doubts = self._waits[key[1][:2]], self._doubts[key[1][:2]]
+                hardly = not most or sure.get(key[0], 0) < most * more[key[0]]
+                if waits * _RARE < doubts and hardly:
+                    self._weights[key][1] += cpu
+            doubtful.clear()
+
     def cpu_by_thread(self) -> dict[int, int]:
         """Return the CPU weights of each thread together."""
         found: dict[int, int] = {}
         for (thread, _, _), weight in self._weights.items():
             found[thread] = found.get(thread, 0) + weight[1]
+        return found
+
+    def cpu_by_stack(self) -> dict[RawStack, int]:
+        """Return the CPU weights of each stack together."""
+        found: dict[RawStack, int] = {}
+        for (_, stack, _), weight in self._weights.items():
+            found[stack] = found.get(stack, 0) + weight[1]
         return found
 
     def samples(self, scales: dict[int, float] | None = None) -> list[Sample]:
