@@ -86,12 +86,16 @@ ROWS: dict[str, tuple[str, dict[str, int]]] = {
     "requests": ("/debug/requests", {"GET": 302, "HEAD": 302}),
     "assets": ("/debug/assets/expvar.css", READ),
     "rest": ("/debug/none/at/all", {"GET": 404, "HEAD": 404}),
+    "memory": ("/debug/memory", {**READ, "POST": 403}),
     "switch": ("/debug/switch", {**READ, "POST": 403}),
     "switch_json": ("/debug/switch.json", READ),
     # Whoever may not read may log in, where there is something to log in with.
     "login": ("/debug/login", dict.fromkeys(METHODS, 403)),
     "logout": ("/debug/logout", {"POST": 303}),
 }
+
+
+ACTING = ("memory", "switch")
 
 
 def test_every_route_has_a_row(app: Flask) -> None:
@@ -116,7 +120,7 @@ def test_each_method_at_each_level(
             wanted = answers.get(method, 405)
             if who is expvar.Level.NONE and endpoint not in ("login", "logout"):
                 wanted = 403
-            if endpoint == "switch" and method == "POST" and who is expvar.Level.ACT:
+            if endpoint in ACTING and method == "POST" and who is expvar.Level.ACT:
                 wanted = 400  # without a form
             assert found.status_code == wanted, (method, who, found.text[:200])
             assert "frame-ancestors 'none'" in found.headers["Content-Security-Policy"]
@@ -135,7 +139,7 @@ def test_an_action_is_done_and_told(client: FlaskClient, app: Flask) -> None:
     assert list(done.json["workers"].values()) == [{"to": 7}]
     assert done.json["missing"] == []
     browser = client.post("/debug/switch", data={"action": "free"}, headers=HTML)
-    assert (browser.status_code, browser.headers["Location"]) == (303, "switch")
+    assert (browser.status_code, browser.headers["Location"]) == (303, "switch?did=free")
     acted = app.extensions["expvar"].registry.get("acted")
     assert acted.value == {"on": 1, "free": 1}
 

@@ -15,6 +15,7 @@ from .config import Config
 from .events import Events
 from .flags import Flags
 from .links import query_string
+from .memory import Memory
 from .metrics import Metrics
 from .moments import duration
 from .overview_charts import charts, tiles
@@ -164,6 +165,7 @@ def all_pages() -> dict[str, Page]:
         Events(),
         Threads(),
         ProfilePage(),
+        Memory(),
         Queue(),
         Flags(),
         Config(),

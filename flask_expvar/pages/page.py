@@ -254,7 +254,7 @@ def _ask(page: Page, found: Scene, shares: Membership) -> None:
         "sensitive": found.query.sensitive,
         "speaker": own if here or not asked else asked[0].pid,
     }
-    answers = shares.ask(asked, request, DEADLINE)
+    answers = shares.ask(asked, request, getattr(page, "patience", DEADLINE))
     for part in asked:
         answer = answers.get(part.slot)
         if isinstance(answer, dict) and "data" in answer:

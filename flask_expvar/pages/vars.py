@@ -150,10 +150,10 @@ def combine(values: list[Any], mode: str) -> Any:
 def builtins(scene: Scene) -> dict[str, Any]:
     """Return what the runtime publishes: cmdline, memstats, process, python, workers."""
     each = [figure for part in scene.workers if (figure := _figure(part.pid, scene.now))]
-    collector = _collector(scene)
+    collected = collector(scene)
     return {
         "cmdline": runtime.cmdline(),
-        "memstats": runtime.memstats(each, collector),
+        "memstats": runtime.memstats(each, collected),
         "process": runtime.process(each, scene.now),
         "python": runtime.python(),
         "workers": by_worker(scene, each),
@@ -175,7 +175,8 @@ def by_worker(scene: Scene, each: Iterable[dict[str, Any]] | None = None) -> dic
     }
 
 
-def _collector(scene: Scene) -> dict[str, Any]:
+def collector(scene: Scene) -> dict[str, Any]:
+    """Return what the garbage collectors of the workers have done."""
     own = own_runtime.registry
     if own.store is scene.registry.store:
         return own_runtime.collector(scene.parts, scene.only)

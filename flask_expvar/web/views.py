@@ -259,6 +259,10 @@ class Mount:
             )
         return self._gate
 
+    @property
+    def _allowed(self) -> tuple[str, ...]:
+        return self._settings.actions if self._settings is not None else ()
+
     def _answer(
         self,
         view: Callable[..., Response],
@@ -287,10 +291,9 @@ class Mount:
             return response
 
     def _act(self, page: Acting, decision: Decision) -> Response:
-        assert self._settings is not None
         status = 400
         try:
-            response = act(page, self._registry, self._settings.actions, decision)
+            response = act(page, self._registry, self._allowed, decision)
             status = response.status_code
         except Problem as error:
             status = error.status
@@ -311,7 +314,9 @@ class Mount:
             found = scene(page, self._registry, request.args, sensitive=sensitive, accept=accept)
             if not (twin or plain or _is_plain(page, found)) and is_browser():
                 data = page.html(found)
-                frame = self._frame(page.title, page.name, found, began)
+                frame = self._frame(
+                    page.title, page, found, began, level=decision.level, allowed=self._allowed
+                )
                 body = render(template or page.name or "overview", data=data, frame=frame)
                 response = Response(body, mimetype="text/html")
                 response.set_etag(fingerprint(body), weak=True)
