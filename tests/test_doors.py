@@ -83,6 +83,9 @@ ROWS: dict[str, tuple[str, dict[str, int]]] = {
     "slash": ("/debug", {"GET": 308, "HEAD": 308}),
     # Whoever may look may take one, so it has a POST of its own; here none is taken.
     "profile": ("/debug/profile?id=none&action=stop", {"GET": 404, "HEAD": 404, "POST": 303}),
+    "pprof": ("/debug/pprof/", READ),
+    "pprof_slash": ("/debug/pprof", {"GET": 308, "HEAD": 308}),
+    "pprof_named": ("/debug/pprof/cmdline", READ),
     "requests": ("/debug/requests", {"GET": 302, "HEAD": 302}),
     "assets": ("/debug/assets/expvar.css", READ),
     "rest": ("/debug/none/at/all", {"GET": 404, "HEAD": 404}),

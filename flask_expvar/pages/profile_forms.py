@@ -35,14 +35,14 @@ class Form:
     headers: dict[str, str] = field(default_factory=dict)
 
 
-def form(merge: Merge, format: str, title: str) -> Form:
-    """Return *merge* in the form that *format* names."""
+def form(merge: Merge, format: str, title: str, name: str = "profile") -> Form:
+    """Return *merge* in the form that *format* names; as a file it is called *name*."""
     if format == "html":
         nonce = secrets.token_urlsafe(16)
         headers = {"Content-Security-Policy": policy(nonce)}
         return Form(session_html(merge, nonce, title), "text/html; charset=utf-8", headers)
     if format == "pprof":
-        return proto(profile_proto(merge), "profile")
+        return proto(profile_proto(merge), name)
     if format == "json":
         return Form(session_json(merge) + "\n", JSON)
     if format == "speedscope":

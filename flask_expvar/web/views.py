@@ -36,6 +36,7 @@ from .joining import join
 from .login import Login, level_parameter
 from .monitor import Listener
 from .permits import Permits
+from .pprof import Pprof, marked
 from .profiling import profile_post, profile_view
 from .program import FlaskApp
 from .routing import add_slash, at, requests, route, static
@@ -146,6 +147,13 @@ class Mount:
             route(state, f"/{page.name}", endpoint, shown)
             twin = self._guarded(self._show(page, True))
             route(state, f"/{page.name}.json", f"{endpoint}_json", twin)
+        pprof = Pprof(
+            self._registry, lambda title: self._frame(title, None, None, time.perf_counter())
+        )
+        route(state, "/pprof", "pprof_slash", self._guarded(add_slash))
+        route(state, "/pprof/", "pprof", self._guarded(pprof.index))
+        named = self._guarded(pprof.view, post=pprof.view, limited=False)
+        route(state, "/pprof/<name>", "pprof_named", marked(named))
         route(state, "/requests", "requests", self._guarded(requests))
         # Not "static": mounted at "/", the application's own files would be meant.
         route(state, "/assets/<path:file>", "assets", self._guarded(static, limited=False))
@@ -174,7 +182,7 @@ class Mount:
         view: Callable[..., Response],
         *,
         page: Page | None = None,
-        post: Callable[[Decision], Response] | None = None,
+        post: Callable[..., Response] | None = None,
         limited: bool = True,
     ) -> View:
         """Return *view* behind the gate.
@@ -266,13 +274,13 @@ class Mount:
     def _answer(
         self,
         view: Callable[..., Response],
-        post: Callable[[Decision], Response] | None,
+        post: Callable[..., Response] | None,
         decision: Decision,
         values: dict[str, str],
     ) -> Response:
         try:
             if request.method == "POST" and post is not None:
-                return post(decision)
+                return post(decision, **values)
             if request.method not in ("GET", "HEAD"):
                 allowed = f"{READING}, POST" if post is not None else READING
                 response = self._problem(405, f"Only {allowed} are allowed here.")
@@ -343,12 +351,15 @@ class Mount:
             return self._show(page, name != rest, "own")(decision)
         raise UnknownError("There is no such page.")
 
+    def _bare_frame(self, title: str) -> dict[str, Any]:
+        return self._frame(title, None, None, time.perf_counter())
+
     def _problem(self, status: int, sentence: str, link: tuple[str, str] | None = None) -> Response:
         sentence = visible(sentence)
         if not is_browser():
             return plain(status, f"{sentence} See {link[0]}" if link else sentence)
         title = TITLES.get(status, "Not possible")
-        frame = self._frame(title, None, None, time.perf_counter())
+        frame = self._bare_frame(title)
         body = render(
             "error", status=status, title=title, sentence=sentence, link=link, frame=frame
         )
