@@ -152,10 +152,10 @@ def test_tracing_needs_its_word(app: Flask, client: FlaskClient) -> None:
 
     refused = post(client, 403, action="tracemalloc")
 
-    assert "'tracemalloc'" in refused.text
+    assert "['tracemalloc']" in refused.text
     assert not tracemalloc.is_tracing()
     text = client.get("/debug/memory", headers=HTML).text
-    assert "put &#39;tracemalloc&#39; into EXPVAR_ACTIONS" in text
+    assert "EXPVAR_ACTIONS does not allow tracemalloc" in text
 
 
 @pytest.mark.parametrize("fields", [{"frames": 0}, {"frames": 26}, {"on": 2}])
@@ -166,9 +166,7 @@ def test_bad_field_starts_nothing(client: FlaskClient, fields: dict[str, int]) -
 
 
 def test_nothing_can_be_marked_while_nothing_is_traced(client: FlaskClient) -> None:
-    (why,) = post(client, action="mark").json["failed"].values()
-
-    assert "off" in why
+    assert "off" in post(client, 404, action="mark").text
 
 
 @pytest.mark.parametrize("query", ["types=2", "top=x", "worker=x"])
