@@ -136,6 +136,11 @@ class Round:
                 self.profiles[part.pid] = from_plain(told["data"])
             except (KeyError, ValueError) as error:
                 self.refused[part.pid] = str(told.get("unavailable", f"no profile: {error}"))
+        if self._waiting:
+            # Who has ended meanwhile will not answer.
+            alive = {part.pid for part in self._registry.parts() if part.live}
+            for pid in self._waiting.keys() - alive:
+                del self._waiting[pid]
         return not self._waiting
 
     def wait(self, until: Callable[[], bool] = never) -> None:
