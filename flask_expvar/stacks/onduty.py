@@ -36,10 +36,14 @@ class Duty:
 
     def __init__(self, native_id: int, gil: int) -> None:
         self._fd = -1
-        self._fd = os.open(f"/proc/self/task/{native_id}/syscall", os.O_RDONLY | os.O_CLOEXEC)
+        # PyDLL keeps the interpreter; os.open() would hand it over, and beside 8 busy threads get
+        # it back after 40 ms.
+        path = f"/proc/self/task/{native_id}/syscall".encode()
+        self._fd = kernel.libc().open(path, os.O_RDONLY | os.O_CLOEXEC)
+        if self._fd < 0:
+            raise OSError(f"thread {native_id} has no state to be read")
         self._gil = gil
         self._buffer = ctypes.create_string_buffer(160)
-        # PyDLL keeps the interpreter; os.pread() would hand it over.
         self._pread = kernel.libc().pread
 
     def words(self) -> list[bytes]:
@@ -65,7 +69,7 @@ class Duty:
     def close(self) -> None:
         """Close the file."""
         if self._fd >= 0:
-            os.close(self._fd)
+            kernel.libc().close(self._fd)
             self._fd = -1
 
     __del__ = close
