@@ -9,7 +9,7 @@ import time
 import traceback
 from importlib.metadata import PackageNotFoundError, version
 
-from . import comparisons
+from . import comparisons, profiling
 from .contest import pin
 from .table import Row, summary, table
 
@@ -56,6 +56,7 @@ def main() -> None:
     print(table(rows), end="\n\n")
     print(f"Medians of shuffled rounds on one CPU; {time.monotonic() - began:.0f} s")
     print(summary(rows))
+    profiling.show(quick)
 
 
 if __name__ == "__main__":
