@@ -28,7 +28,8 @@ FLOORS = [
 GROUND, EDGES = FLOORS[0], FLOORS[-2] | FLOORS[-1]
 # What is imported from elsewhere, and the only rooms that may.
 HOSTS = {
-    **{name: {"web"} for name in ("flask", "werkzeug", "jinja2", "markupsafe", "click")},
+    **{name: {"web"} for name in ("flask", "werkzeug", "jinja2", "markupsafe")},
+    "click": {"web", "cli"},
     "gunicorn": {"gunicorn"},
     "opentelemetry": {"otel"},
     "pyinstrument": {"stacks", "profiles"},

@@ -34,6 +34,12 @@ from flask_expvar.stacks.walking import DEEPEST, Place
 on_linux = pytest.mark.skipif(not kernel.LINUX, reason="asks Linux's /proc")
 
 
+@pytest.fixture(autouse=True)
+def however_many_objects(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a process that has run thousands of tests be looked at all the same."""
+    monkeypatch.setattr("flask_expvar.stacks.objects.MOST_BLOCKS", 10**9)
+
+
 @pytest.fixture
 def parked() -> Iterator[Callable[..., threading.Thread]]:
     """Return ``parked(function, name, release)``: a thread that ends after *release* is called."""

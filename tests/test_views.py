@@ -249,6 +249,19 @@ def test_the_prefix_without_a_slash_leads_to_the_one_with(client: FlaskClient) -
     assert answer.headers["Location"] == "debug/?worker=1"
 
 
+def test_a_page_has_no_slash_at_its_end_and_the_prefix_may_have_one(client: FlaskClient) -> None:
+    answer = client.get("/debug/vars/?worker=1", headers=OPEN)
+    assert (answer.status_code, answer.headers["Location"]) == (308, "../vars?worker=1")
+
+    app = Flask("shop")
+    app.config["EXPVAR_TOKEN"] = TOKEN
+    expvar.Expvar(app, registry=expvar.Registry(), url_prefix="/a/b/")
+    other = app.test_client()
+    assert other.get("/a/b/vars", headers=OPEN).status_code == 200
+    assert other.get("/a/b/", headers=OPEN).status_code == 200
+    assert other.get("/a/b", headers=OPEN).headers["Location"] == "b/"
+
+
 def test_a_registry_mounted_twice_and_two_apps_with_their_own() -> None:
     one, other = expvar.Registry(), expvar.Registry()
     app = Flask("shop")

@@ -34,7 +34,8 @@ def table(
     q, under = scene.query.text("q"), scene.query.text("under")
     limit = scene.query.whole("limit", 1, MOST) or USUAL
     tree = nest(found)
-    specs = {row.path[0]: row.spec for row in found if len(row.path) == 1}
+    # Not by the name of the function below: Python 3.12.1 then loses that.
+    specs = {each.path[0]: each.spec for each in found if len(each.path) == 1}
     every = sorted({**builtins, **tree})
     below = [name for name in every if name.startswith(under)]
     names = [name for name in below if q.lower() in name.lower()]

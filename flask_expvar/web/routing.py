@@ -49,6 +49,15 @@ def add_slash(_: Decision) -> Response:
     return response
 
 
+def drop_slash() -> Response:
+    """Lead from ``vars/`` to ``vars``: below a slash no relative link would lead anywhere."""
+    name = request.path.rstrip("/").rpartition("/")[2]
+    query = request.query_string.decode("latin-1")
+    response = plain(308, "The page has no slash at its end.")
+    response.headers["Location"] = f"../{name}{'?' + query if query else ''}"
+    return response
+
+
 def requests(_: Decision) -> Response:
     """Lead people with x/net/trace in their fingers to the families of requests."""
     response = plain(302, "Requests are among the traces.")

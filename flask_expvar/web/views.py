@@ -39,7 +39,7 @@ from .permits import Permits
 from .pprof import Pprof, marked
 from .profiling import profile_post, profile_view
 from .program import FlaskApp
-from .routing import add_slash, at, requests, route, static
+from .routing import add_slash, at, drop_slash, requests, route, static
 from .signals import listen
 from .startup import mount_warnings, startup_warnings
 from .tickets import Tickets, keys_of
@@ -104,6 +104,8 @@ class Mount:
 
         :raises SettingError: if one is wrong.
         """
+        # With a slash at its end the mount itself would have two routes, one to the other.
+        state.url_prefix = (state.url_prefix or "").rstrip("/")
         settings = join(self._registry, state.app.config)
         provide(self._registry, FlaskApp(state.app))
         mounts: dict[str, Mount] = state.app.extensions.setdefault("expvar_mounts", {})
@@ -314,6 +316,8 @@ class Mount:
         self, page: Page, twin: bool, template: str = "", *, plain: bool = False
     ) -> Callable[[Decision], Response]:
         def show(decision: Decision) -> Response:
+            if page.name and request.path.endswith("/"):
+                return drop_slash()
             began, cpu = time.perf_counter(), time.thread_time()
             sensitive = decision.level >= Level.SENSITIVE
             if (sensitive and page.name in SENSITIVE_PAGES) or template == "own":

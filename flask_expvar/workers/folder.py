@@ -65,6 +65,16 @@ def find(directory: str | None, environ: Mapping[str, str]) -> Place | None:
     return None
 
 
+def existing(path: Path) -> Path:
+    """Return *path*, a folder that workers share.
+
+    :raises StoreError: if it is none, or is not ours.
+    """
+    if not path.is_dir():
+        raise StoreError(f"{path} is no folder that workers share")
+    return _made(path.resolve(), None)
+
+
 def gunicorn_worker() -> Any:
     """Return gunicorn's worker object if this process is one that it runs, else None."""
     if "gunicorn.workers.base" not in sys.modules:
@@ -186,6 +196,13 @@ def _is_abandoned(path: Path, grace: float) -> bool:
     if not mark.exists():
         mark.touch(mode=0o600)
     return time.time() - mark.stat().st_mtime >= grace
+
+
+def running() -> list[Path]:
+    """Return the folders of the gunicorns of this user that are running."""
+    found = [path for path in _base().glob(f"{PREFIX}*") if _alive(path) and path.is_dir()]
+    ours = [path.resolve() for path in found if path.stat().st_uid == os.geteuid()]
+    return sorted(set(ours))
 
 
 def _alive(path: Path) -> bool:

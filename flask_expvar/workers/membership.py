@@ -236,6 +236,18 @@ class Membership:
             member.add(registry, answer)
             self.member = member
 
+    def watch(self, path: Path) -> None:
+        """Look at the workers that share *path*, without being one of them.
+
+        :raises StoreError: if the folder is not there, or is not ours.
+        """
+        registry = self._registry()
+        if registry is not None:
+            with _lock:
+                member = _member(Place(folder.existing(path), False))
+                member.add(registry, lambda request: {})
+                self.member = member
+
     def leave(self, note: str) -> None:
         """Count by oneself from now on, and say why."""
         if note != self.note:
