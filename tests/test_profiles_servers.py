@@ -84,7 +84,9 @@ def test_tool_recovers_known_shares_of_a_live_server(shop: Gunicorn, tmp_path: P
     shares = top(text)
     whole = shares["app.forever"]
     assert abs(100 * shares["app.seventy"] / whole - 70) < 10
-    assert abs(100 * shares["app.forever.<locals>.<lambda>"] / whole - 20) < 10
+    # Python 3.10 does not say where a function was defined.
+    twenty = shares.get("app.forever.<locals>.<lambda>") or shares["app.<lambda>"]
+    assert abs(100 * twenty / whole - 20) < 10
     assert abs(100 * shares["app.ten"] / whole - 10) < 10
     assert "app.asleep" not in shares
     assert "CPU" in text
