@@ -57,7 +57,7 @@ if t.TYPE_CHECKING:
     from .web.decision import Level as Level
     from .web.extension import Expvar as Expvar
     from .web.middleware import ExpvarMiddleware as ExpvarMiddleware
-    from .web.views import blueprint as blueprint
+    from .web.mounting import blueprint as blueprint
 
     get = default_registry.get
     new_float = default_registry.new_float
@@ -95,7 +95,7 @@ _PLACES = {
     "web.decision": ("Level",),
     "web.extension": ("Expvar",),
     "web.middleware": ("ExpvarMiddleware",),
-    "web.views": ("blueprint",),
+    "web.mounting": ("blueprint",),
 }  # fmt: skip
 #: Verbs of the default registry.
 _VERBS = (

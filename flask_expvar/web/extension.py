@@ -8,7 +8,8 @@ from flask import Flask
 
 from ..variables.registry import Registry, default_registry
 from .middleware import ExpvarMiddleware
-from .views import View, blueprint
+from .mounting import blueprint
+from .views import View
 
 
 class Expvar:

@@ -16,6 +16,7 @@ from ..traces.family import Family
 from ..traces.known import NOTHING
 from ..traces.trace import MAX_EVENTS, Trace, current
 from ..traces.tracer import Tracer, name
+from .notes import Notes
 from .routes import METHODS, NO_ROUTE, route_of
 
 if TYPE_CHECKING:
@@ -35,25 +36,6 @@ _entered: ContextVar[tuple[Any, Any] | None] = ContextVar("flask_expvar.entered"
 def known_method(method: str) -> str:
     """Return *method* if it is one: what scanners send may be long, and each time another."""
     return method if method in METHODS else UNKNOWN
-
-
-class Notes(Protocol):
-    """What is noted of requests in flight, for the case that the worker dies."""
-
-    def text(self, registry: int, text: bytes, /) -> int:
-        """Write down what can be said of requests; return where, 0 if there is no room."""
-
-    def begin(self, began_ns: int, number: int, text: int, /) -> int:
-        """Note that a request has begun; return the note's number, -1 if there is no room."""
-
-    def name(self, note: int, text: int, /) -> None:
-        """Note what is known of it."""
-
-    def end(self, note: int, /) -> None:
-        """Take the note back."""
-
-    def keep(self, note: int, /) -> None:
-        """Leave the note: the worker is about to end with it, most likely."""
 
 
 class Place(NamedTuple):

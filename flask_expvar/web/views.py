@@ -1,4 +1,4 @@
-"""The blueprint: every page under one prefix, behind one gate."""
+"""Views: every page at one place of an application, behind one gate."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from flask import Blueprint, Flask, Request, Response, current_app, request
+from flask import Flask, Request, Response, current_app, request
 from flask.blueprints import BlueprintSetupState
 
 from ..exceptions import ParameterError, SettingError, UnknownError
@@ -21,7 +21,7 @@ from ..pages.page import Acting, Page, Scene, scene
 from ..pages.vars_table import visible
 from ..settings import Settings
 from ..sources.config import provide
-from ..variables.registry import Registry, default_registry
+from ..variables.registry import Registry
 from ..workers.membership import membership
 from . import audit, monitor
 from .access import Gate
@@ -51,33 +51,6 @@ SENSITIVE_PAGES = frozenset({"config", "events", "flags", "queue", "threads", "t
 
 
 View = Callable[..., Any]
-
-
-def blueprint(
-    *,
-    registry: Registry | None = None,
-    name: str = "expvar",
-    url_prefix: str = "/debug",
-    decorators: Sequence[Callable[[View], View]] = (),
-) -> Blueprint:
-    """Return the debug pages, to be registered on an application.
-
-    ::
-
-        app.register_blueprint(expvar.blueprint())  # /debug/…
-
-    Registering makes *registry* share with the other workers of the server. Nobody may look
-    until a setting says so: see ``EXPVAR_ACCESS``.
-
-    :param registry: whose variables are shown, the default one's unless given.
-    :param name: of the blueprint; a second mount in one application needs another.
-    :param decorators: such as ``login_required`` of Flask-Login, the outermost last: they decide
-        in place of ``EXPVAR_ACCESS`` who may come, and what they answer goes out as it is.
-    """
-    shown = registry if registry is not None else default_registry
-    made = Blueprint(name, __name__, url_prefix=url_prefix)
-    made.record(lambda state: Mount(shown, decorators).register(state))
-    return made
 
 
 class Mount:
