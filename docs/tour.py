@@ -15,14 +15,15 @@ import time
 import urllib.request
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import parse_qs, quote, urlsplit
 
 HERE = Path(__file__).parent
 SIZE = "1080,540"
 #: Larger ones make a checkout slow.
 MOST_BYTES = 100_000
 
-#: The pictures by name; ``TRACE`` stands for the trace of a message that came in by SMTP.
+#: The pictures by name; ``TRACE`` stands for the trace of a message that came in by SMTP, and
+#: ``PROFILE`` for a profile that was taken meanwhile.
 PAGES = {
     "start": "/",
     "overview": "/debug/",
@@ -35,6 +36,9 @@ PAGES = {
     "queue": "/debug/queue",
     "domains": "/debug/domains",
     "threads": "/debug/threads",
+    "profile": "/debug/profile?id=PROFILE",
+    "memory": "/debug/memory?types=1",
+    "metrics": "/debug/metrics?q=chasquid",
     "flags": "/debug/flags?q=smtp",
     "config": "/debug/config?q=RELAY",
 }
@@ -63,6 +67,17 @@ def a_trace(base: str) -> str:
     return str(max(taken, key=parts)["id"])
 
 
+def a_profile(base: str) -> str:
+    """Take a profile in the background and return its id."""
+    form, headers = b"action=start&seconds=3&mode=wall", {"Accept": "text/html"}
+    asked = urllib.request.Request(f"{base}/debug/profile", form, headers)
+    # What it leads to is the page of the profile that is being taken.
+    with urllib.request.urlopen(asked, timeout=10) as answer:
+        found = parse_qs(urlsplit(answer.url).query)
+    time.sleep(5)
+    return found["id"][0]
+
+
 def main() -> None:
     """Make some traffic, and take all pictures or those that are named."""
     options = argparse.ArgumentParser(description=__doc__)
@@ -79,12 +94,12 @@ def main() -> None:
     traffic = [sys.executable, "-m", "example_app.traffic", "--port", given.port]
     subprocess.run([*traffic, "--smtp-port", given.smtp_port], check=True, cwd=HERE.parent)
     time.sleep(5)  # for what is tried again
-    trace = quote(a_trace(base))
+    trace, profile = quote(a_trace(base)), quote(a_profile(base))
     too_large = []
     for name, path in PAGES.items():
         if given.names and name not in given.names:
             continue
-        size = take(browser, base, name, path.replace("TRACE", trace))
+        size = take(browser, base, name, path.replace("TRACE", trace).replace("PROFILE", profile))
         print(f"{size:8,} bytes  {name}.png")
         too_large += [name] if size > MOST_BYTES else []
     if too_large:
