@@ -37,9 +37,6 @@ def on_starting(server: Any) -> None:
     if not told:
         raise SystemExit("The world did not start; what it said is above.")
     os.environ.update(json.loads(told))
-    # The names, help and labels of /debug/metrics, as chasquid's document has them.
-    exporter = str(here / "prometheus-expvar-exporter.toml")
-    os.environ.setdefault("FLASK_EXPVAR_EXPORTER_CONFIG", exporter)
     os.environ.setdefault("RELAY_ALIASES_FILE", str(here / "aliases"))
     os.environ.setdefault("RELAY_ALIAS_HOOK", str(here / "scripts" / "alias-resolve"))
     os.environ.setdefault("RELAY_POST_DATA_HOOK", str(here / "scripts" / "post-data"))

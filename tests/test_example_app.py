@@ -241,9 +241,6 @@ def test_the_configuration_of_the_document_finds_all_it_names(example: Example) 
     assert ours == {*names.values(), *others}
     for short, name in names.items():
         assert isinstance(found[name], dict) == (short in labelled), name
-    metrics = example.get("/debug/metrics").text
-    for short in [short for short, name in names.items() if found[name] != {}]:
-        assert re.search(rf"^# HELP {short}(_total)? ", metrics, re.MULTILINE), short
 
 
 def test_the_traffic_is_what_has_been_counted(example: Example) -> None:
