@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import dns.exception
 import dns.resolver
 
@@ -31,7 +33,7 @@ class Names:
         found = sorted(self._ask(domain, "MX"), key=lambda record: record.preference)
         return [record.exchange.to_text(omit_final_dot=True).lower() for record in found]
 
-    def _ask(self, name: str, kind: str) -> list:  # type: ignore[type-arg]
+    def _ask(self, name: str, kind: str) -> list[Any]:
         try:
             return list(self._resolver.resolve(name, kind, search=False))
         except (dns.resolver.NXDOMAIN, dns.resolver.NoAnswer):

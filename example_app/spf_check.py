@@ -13,7 +13,7 @@ from .envelope import TemporaryError
 from .names import Names
 
 
-class _Query(spf.query):  # type: ignore[misc]
+class _Query(spf.query):  # type: ignore[misc]  # pyspf has no types
     """A query of pyspf that asks our name server instead of the system's."""
 
     def __init__(self, names: Names, address: str, sender: str, helo: str) -> None:

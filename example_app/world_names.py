@@ -40,7 +40,7 @@ class NameServer:
         self._server.server.server_close()
 
 
-class _Resolver(BaseResolver):  # type: ignore[misc]
+class _Resolver(BaseResolver):  # type: ignore[misc]  # dnslib has no types
     def __init__(self, names: NameServer) -> None:
         self._names = names
 

@@ -114,11 +114,13 @@ def _verdict(value: float | None, limits: tuple[float, float]) -> str:
 
 
 def _points(past: Mapping[str, Any], name: str) -> list[float | None]:
-    return past["series"].get(name, {}).get("points", [])  # type: ignore[no-any-return]
+    found: list[float | None] = past["series"].get(name, {}).get("points", [])
+    return found
 
 
 def _own(past: Mapping[str, Any], name: str) -> list[float | None]:
-    return past["own"].get(name, [])  # type: ignore[no-any-return]
+    found: list[float | None] = past["own"].get(name, [])
+    return found
 
 
 def errors(past: Mapping[str, Any]) -> list[float | None]:

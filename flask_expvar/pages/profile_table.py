@@ -118,7 +118,7 @@ def threads_html(merge: Merge) -> list[dict[str, Any]]:
         names[key] = thread_name(seen)
         if weight >= top.get(key, (0, ""))[0]:
             top[key] = (weight, stack_of(seen.sample)[0].name)
-    rows = []
+    rows: list[dict[str, Any]] = []
     for profile in merge.profiles:
         for ident, info in profile.threads.items():
             key, cpu = (profile.worker, ident), info.cpu_ns
@@ -133,7 +133,7 @@ def threads_html(merge: Merge) -> list[dict[str, Any]]:
                 "top": visible(top[key][1])[:200] if key in top else "",
                 "order": (-max(cpu, 0), -spent.get(key, 0)),
             })  # fmt: skip
-    return sorted(rows, key=lambda row: row["order"])[:THREADS]  # type: ignore[arg-type, return-value]
+    return sorted(rows, key=lambda row: row["order"])[:THREADS]
 
 
 def compared_html(before: Merge, after: Merge, asked: Question) -> dict[str, Any]:

@@ -72,6 +72,7 @@ def holding(most: int = MOST) -> Holding:
 
 def _holding(most: int) -> Holding:
     began = time.perf_counter()
+    # As they are, without an object for each: the attribute has no public name.
     traces: Iterable[Any] = tracemalloc.take_snapshot().traces._traces  # type: ignore[attr-defined]
     # Not by tracemalloc's own statistics, which take ten times as long. And nothing is added up
     # on the way: each number that is made here would be traced as well.

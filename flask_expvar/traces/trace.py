@@ -229,4 +229,6 @@ def current_trace() -> Trace | NoTrace:
 def innermost() -> Trace | None:
     """Return the current trace, None outside of one."""
     found = current.get()
-    return found() if type(found) is weakref.ref else found  # type: ignore[return-value]
+    if type(found) is weakref.ref:
+        return found()
+    return found  # type: ignore[return-value]  # by type() mypy does not tell a reference

@@ -18,10 +18,10 @@ def hung_up(environ: Mapping[str, Any]) -> bool:
 
     Where the server does not tell the connection, nobody has.
     """
-    found = next((environ[key] for key in _KEYS if key in environ), None)
+    found: Any = next((environ[key] for key in _KEYS if key in environ), None)
     try:
         # A copy of the system's own kind: gevent's would wait, and one with TLS would decrypt.
-        fd = os.dup(found.fileno())  # type: ignore[union-attr]
+        fd = os.dup(found.fileno())
     except (AttributeError, OSError):
         return False
     with original("socket", "socket")(fileno=fd) as copy:
