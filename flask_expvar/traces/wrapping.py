@@ -24,64 +24,82 @@ class Block(Protocol):
         """End."""
 
 
-def wrapped(func: Any, begin: Callable[[], Block]) -> Any:
+Begin = Callable[[], Block]
+
+
+def wrapped(func: Any, begin: Begin) -> Any:
     """Return *func* so that each call runs in a trace that *begin* has begun.
 
     That of a generator lasts until it ends or is closed.
     """
     if isinstance(func, (classmethod, staticmethod)):
         return type(func)(wrapped(func.__func__, begin))
-    made: Any
     if inspect.iscoroutinefunction(func):
-
-        async def made(*args: Any, **kwargs: Any) -> Any:
-            with begin():
-                return await func(*args, **kwargs)
-
+        made = _coroutine(func, begin)
     elif inspect.isasyncgenfunction(func):
-
-        async def made(*args: Any, **kwargs: Any) -> Any:
-            trace, steps = begin(), func(*args, **kwargs)
-            step, sent = steps.asend, None
-            # "async for" would not hand on what is sent and thrown in.
-            try:
-                while True:
-                    item = await step(sent)
-                    try:
-                        step, sent = steps.asend, (yield item)
-                    except GeneratorExit:
-                        await steps.aclose()
-                        raise
-                    except BaseException as error:
-                        step, sent = steps.athrow, error
-            except StopAsyncIteration:
-                return
-            except BaseException as error:
-                fail(trace, error)
-                raise
-            finally:
-                trace.finish()
-
+        made = _async_generator(func, begin)
     elif inspect.isgeneratorfunction(func):
-
-        def made(*args: Any, **kwargs: Any) -> Any:
-            # Not the current trace: whoever takes from the generator would be in it as well.
-            trace = begin()
-            try:
-                return (yield from func(*args, **kwargs))
-            except BaseException as error:
-                fail(trace, error)
-                raise
-            finally:
-                trace.finish()
-
+        made = _generator(func, begin)
     else:
-
-        def made(*args: Any, **kwargs: Any) -> Any:
-            with begin():
-                return func(*args, **kwargs)
-
+        made = _function(func, begin)
     return functools.wraps(func)(made)
+
+
+def _coroutine(func: Any, begin: Begin) -> Any:
+    async def made(*args: Any, **kwargs: Any) -> Any:
+        with begin():
+            return await func(*args, **kwargs)
+
+    return made
+
+
+def _async_generator(func: Any, begin: Begin) -> Any:
+    async def made(*args: Any, **kwargs: Any) -> Any:
+        trace, steps = begin(), func(*args, **kwargs)
+        step, sent = steps.asend, None
+        # "async for" would not hand on what is sent and thrown in.
+        try:
+            while True:
+                item = await step(sent)
+                try:
+                    step, sent = steps.asend, (yield item)
+                except GeneratorExit:
+                    await steps.aclose()
+                    raise
+                except BaseException as error:
+                    step, sent = steps.athrow, error
+        except StopAsyncIteration:
+            return
+        except BaseException as error:
+            fail(trace, error)
+            raise
+        finally:
+            trace.finish()
+
+    return made
+
+
+def _generator(func: Any, begin: Begin) -> Any:
+    def made(*args: Any, **kwargs: Any) -> Any:
+        # Not the current trace: whoever takes from the generator would be in it as well.
+        trace = begin()
+        try:
+            return (yield from func(*args, **kwargs))
+        except BaseException as error:
+            fail(trace, error)
+            raise
+        finally:
+            trace.finish()
+
+    return made
+
+
+def _function(func: Any, begin: Begin) -> Any:
+    def made(*args: Any, **kwargs: Any) -> Any:
+        with begin():
+            return func(*args, **kwargs)
+
+    return made
 
 
 def fail(trace: Block, error: BaseException) -> None:
