@@ -5,7 +5,6 @@ from __future__ import annotations
 from bisect import bisect_left
 from typing import Any
 
-from ..traces.trace import current
 from ..variables.histogram import Histogram
 from .recorder import Recorder
 from .requests import BATCH, RequestTrace
@@ -110,16 +109,7 @@ class Tally(RequestTrace):
                     ended.append(self)
                     if len(ended) >= BATCH:
                         requests.settle()
-                # _leave(), without a call
-                if current.get() is self._ref or self._within():
-                    current.set(self._before)
-                self._before = None
-                notes = self._notes
-                if notes is not None:
-                    if self._more.doomed:
-                        notes.keep(self._note)
-                    else:
-                        notes.end(self._note)
+                self._leave()
         except Exception as error:
             recorder.lost(recorder.totals, error)
         # It will be kept: nothing of the server's or the client's with it. The environ holds it,
