@@ -223,6 +223,7 @@ def rows(seconds: float, rounds: int) -> list[str]:
                 every = [run(load, engine, seconds) for _ in range(rounds)]
             except Exception as error:
                 lines.append(f"{load:33} {engine:13} {str(error).splitlines()[-1]:.60}")
+                print(lines[-1], flush=True)
                 continue
             done = statistics.median(each["done"] for each in every)
             if engine == "none":
@@ -244,12 +245,13 @@ def _line(load: str, engine: str, every: list[dict[str, Any]], ratio: float) -> 
     return f"{load:33} {engine:13} {truth:>13} {found:>13} {off:6.1f} {rate:7.0f} {ratio:6.2f}"
 
 
-def show(quick: bool) -> None:
-    """Print the table."""
+def show(quick: bool, runs: int = 1) -> None:
+    """Print the table of medians of so many *runs*."""
     print("\nProfiles, shares of CPU (pyinstrument: of wall time) in %:", "/".join(NAMES))
     head = "truth", "found", "points", "per s", "work"
     print("{:33} {:13} {:>13} {:>13} {:>6} {:>7} {:>6}".format("load", "engine", *head))
-    rows(2.0 if quick else 5.0, 1 if quick else 3)
+    # Longer and oftener for itself: all comparisons together shall take few minutes.
+    rows(1.0 if quick else 2.0, 1 if quick else runs)
 
 
 def main() -> None:
@@ -265,7 +267,7 @@ def main() -> None:
             monkey.patch_all()
         print(json.dumps(measure(burst, threads, args[1], float(args[2]))))
         return
-    show("--quick" in args)
+    show("--quick" in args, runs=3)
 
 
 if __name__ == "__main__":
