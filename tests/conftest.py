@@ -15,7 +15,12 @@ from typing import Any, NoReturn
 
 import leftovers
 import pytest
+from apps import TOKEN
+from flask import Flask
+from flask.testing import FlaskClient
 from servers import Gunicorn, Nginx
+
+from flask_expvar import Expvar, Registry
 
 REAL_PARTS = ("gunicorn", "nginx")
 CALL_FAILED = pytest.StashKey[bool]()
@@ -96,6 +101,23 @@ def nginx(tmp_path: Path, need_tool: Callable[[str], str]) -> Iterator[Callable[
             return stack.enter_context(Nginx(upstream, folder=folder, binary=binary, **how))
 
         yield start
+
+
+# -- a small application --------------------------------------------------------------------------
+
+
+@pytest.fixture
+def registry() -> Registry:
+    return Registry()
+
+
+@pytest.fixture
+def client(registry: Registry) -> FlaskClient:
+    """Return a client of an application whose pages ``apps.TOKEN`` opens."""
+    app = Flask("shop")
+    app.config["EXPVAR_TOKEN"] = TOKEN["Authorization"].split()[1]
+    Expvar(app, registry=registry)
+    return app.test_client()
 
 
 # -- before and after every test -----------------------------------------------------------------

@@ -6,26 +6,12 @@ import shlex
 from html import unescape
 
 import pytest
-from flask import Flask
 from flask.testing import FlaskClient
 
 import flask_expvar as expvar
 
 TOKEN = "a-token-of-the-tests-0123456789"
 HTML = {"Authorization": f"Bearer {TOKEN}", "Accept": "text/html"}
-
-
-@pytest.fixture
-def registry() -> expvar.Registry:
-    return expvar.Registry()
-
-
-@pytest.fixture
-def client(registry: expvar.Registry) -> FlaskClient:
-    app = Flask("shop")
-    app.config["EXPVAR_TOKEN"] = TOKEN
-    expvar.Expvar(app, registry=registry)
-    return app.test_client()
 
 
 def test_without_script_a_page_is_asked_for_again_when_the_url_says_so(

@@ -68,11 +68,6 @@ def test_a_mean_takes_the_newest_points_that_are_known() -> None:
 
 
 @pytest.fixture
-def registry() -> expvar.Registry:
-    return expvar.Registry()
-
-
-@pytest.fixture
 def client(registry: expvar.Registry) -> FlaskClient:
     app = Flask("shop")
     app.config["EXPVAR_TOKEN"] = TOKEN

@@ -7,7 +7,6 @@ import time
 from html import unescape
 
 import pytest
-from flask import Flask
 from flask.testing import FlaskClient
 
 import flask_expvar as expvar
@@ -17,19 +16,6 @@ from flask_expvar.variables.history import history_of
 TOKEN = "a-token-of-the-tests-0123456789"
 OPEN = {"Authorization": f"Bearer {TOKEN}"}
 HTML = {**OPEN, "Accept": "text/html"}
-
-
-@pytest.fixture
-def registry() -> expvar.Registry:
-    return expvar.Registry()
-
-
-@pytest.fixture
-def client(registry: expvar.Registry) -> FlaskClient:
-    app = Flask("shop")
-    app.config["EXPVAR_TOKEN"] = TOKEN
-    expvar.Expvar(app, registry=registry)
-    return app.test_client()
 
 
 def names(text: str) -> list[str]:
