@@ -26,12 +26,12 @@ from ..workers.membership import membership
 from . import audit, monitor
 from .access import Gate
 from .actions import act
+from .addresses import add_slash, at, drop_slash, requests, route, static
 from .answers import READING, TITLES, Problem, is_browser, plain, signed
 from .compressing import compress
 from .decision import DENIED, Decision, Level
 from .files import render
-from .frames import Frames
-from .framing import fingerprint
+from .frames import Frames, fingerprint
 from .joining import join
 from .login import Login, level_parameter
 from .monitor import Listener
@@ -39,7 +39,6 @@ from .permits import Permits
 from .pprof import Pprof, marked
 from .profiling import profile_post, profile_view
 from .program import FlaskApp
-from .routing import add_slash, at, drop_slash, requests, route, static
 from .signals import listen
 from .startup import mount_warnings, startup_warnings
 from .tickets import Tickets, keys_of
@@ -59,7 +58,7 @@ class Mount:
     def __init__(
         self, registry: Registry, decorators: Sequence[Callable[[View], View]] = ()
     ) -> None:
-        self.registry = self._registry = registry
+        self._registry = registry
         self._decorators = tuple(decorators)
         self._pages = all_pages()
         self._settings: Settings | None = None
@@ -280,6 +279,9 @@ class Mount:
             status = response.status_code
         except Problem as error:
             status = error.status
+            raise
+        except UnknownError:
+            status = 404
             raise
         finally:
             audit.acted(decision, page.name, visible(request.form.get("action", ""))[:40], status)

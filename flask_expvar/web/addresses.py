@@ -1,4 +1,4 @@
-"""Routing: how views get their addresses, and the views that are no pages."""
+"""Addresses: how views get their addresses, and the views that are no pages."""
 
 from __future__ import annotations
 
