@@ -37,6 +37,13 @@ def test_prefixes_lead_down_and_back_up(client: FlaskClient, registry: expvar.Re
     assert names(both) == ["shop%2Fcart%2Fopen"]
 
 
+@pytest.fixture
+def still(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no moment pass between what is counted and what is shown: a new point may begin."""
+    now = time.time() // 15 * 15 + 7
+    monkeypatch.setattr("flask_expvar.variables.history.time.time", lambda: now)
+
+
 def grow(registry: expvar.Registry, each: expvar.Int, by: int) -> None:
     """Let five minutes pass in which *each* grows every second."""
     history, now = history_of(registry), time.time()
@@ -45,6 +52,7 @@ def grow(registry: expvar.Registry, each: expvar.Int, by: int) -> None:
         history.tick(now - 300 + second)
 
 
+@pytest.mark.usefixtures("still")
 def test_a_row_shows_its_rate_and_its_trend(client: FlaskClient, registry: expvar.Registry) -> None:
     grow(registry, registry.new_int("shop/orders"), 3)
 
@@ -54,6 +62,7 @@ def test_a_row_shows_its_rate_and_its_trend(client: FlaskClient, registry: expva
     assert text.count('<svg class="spark"') == 1
 
 
+@pytest.mark.usefixtures("still")
 def test_a_variable_has_a_page_and_a_twin_with_its_past(
     client: FlaskClient, registry: expvar.Registry
 ) -> None:
