@@ -451,10 +451,18 @@ def test_applications_with_their_own_registries_never_mix(gunicorn: Start) -> No
     server = gunicorn(MOUNTED, "-w", "2")
 
     def listed(mount: str) -> dict[str, list[list[str]]]:
-        answer = server.get(f"{mount}/debug/traces?slower=0", headers=TOKEN)
-        assert answer.status == 200, answer.text
+        # A client has its answer a moment before the server closes the body.
+        traces: list[Any] = []
+
+        def all_ended() -> bool:
+            answer = server.get(f"{mount}/debug/traces?slower=0", headers=TOKEN)
+            assert answer.status == 200, answer.text
+            traces[:] = answer.json()["traces"]
+            return not any(trace["running"] for trace in traces)
+
+        server.wait_until(all_ended, what="the traces end")
         found: dict[str, list[list[str]]] = {}
-        for trace in answer.json()["traces"]:
+        for trace in traces:
             found.setdefault(f"{trace['family']} {trace['title']}", []).append(texts(trace))
         return found
 
