@@ -14,6 +14,8 @@ from .values import gauge, touched
 T = TypeVar("T")
 Path = tuple[str, ...]
 Key = tuple[Path, tuple[object, ...]]
+#: The root of what the server counts: part of every registry, for there is one server for all.
+SERVER = "(server)"
 #: Tells what this process has declared at a path, if anything.
 Own = Callable[[Path], Spec | None]
 
@@ -106,9 +108,10 @@ class Plan:
 
     def __init__(self, root: str, slots: Sequence[Sequence[Node]], own: Own) -> None:
         self.entries: dict[Key, Entry] = {}
+        roots = (root, SERVER)
         for at, nodes in enumerate(slots):
             for node in nodes:
-                if node.path[0] == root and len(node.path) > 1:
+                if node.path[0] in roots and len(node.path) > 1:
                     self._entry(node, own).nodes.append((at, node))
         #: What is shown, by path: a map before its keys.
         self.order = sorted(_one_kind_each(self.entries, own), key=lambda entry: entry.path)
