@@ -16,6 +16,8 @@ import logging
 import os
 import signal
 import sys
+import time
+import weakref
 from collections import deque
 from collections.abc import Callable
 from types import FrameType
@@ -23,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 from .settings import Settings
 from .workers import folder
+from .workers.folder import OLD_ARBITER
 from .workers.ledger import Ledger
 
 Hook = Callable[..., Any]
@@ -49,7 +52,8 @@ class View:
     """What the arbiter sees, from the first hook to the last."""
 
     def __init__(self) -> None:
-        self._ledgers: dict[int, Ledger | None] = {}
+        self._pid = 0
+        self._ledger: Ledger | None = None
         self._waiting: deque[Callable[[Ledger], None]] = deque()
         self._busy = False
 
@@ -64,64 +68,92 @@ class View:
             return
         self._busy = True
         try:
-            ledger = self._ledger()
+            self._open()
             while self._waiting:
                 each = self._waiting.popleft()
-                if ledger is not None:
-                    each(ledger)
+                # In a fork of the arbiter the ledger is its parent's.
+                if self._ledger is not None and self._pid == os.getpid():
+                    each(self._ledger)
         finally:
             self._busy = False
 
-    def _ledger(self) -> Ledger | None:
-        pid = os.getpid()
-        if pid not in self._ledgers:
-            self._ledgers = {pid: None}  # tried once
-            settings = Settings.load({}, os.environ)
-            place = folder.find(settings.directory, os.environ)
-            if place is not None:
-                self._ledgers[pid] = Ledger(place.path, pid)
-        return self._ledgers[pid]
+    def _open(self) -> None:
+        if self._pid:
+            return  # tried once
+        self._pid = os.getpid()
+        settings = Settings.load({}, os.environ)
+        place = folder.find(settings.directory, os.environ)
+        if place is not None:
+            self._ledger = Ledger(place.path, self._pid)
 
 
 _view = View()
 #: Hooks that are running, with what they were given: who calls ours in their own counts once.
 _running: set[tuple[object, ...]] = set()
 _complained: set[str] = set()
+_began: weakref.WeakKeyDictionary[Any, float] = weakref.WeakKeyDictionary()
+#: How a worker ends that was asked to.
+IN_ORDER = ("code 0", "SIGTERM")
 
 
 def _on_starting(server: Any) -> None:
-    _view.note(lambda ledger: None)  # takes the slot before the workers do
+    old = os.environ.get(OLD_ARBITER)
+    text = f"arbiter {os.getpid()} starts" + (f" in place of {old} (USR2)" if old else "")
+    # Takes the slot before a worker does.
+    _view.note(lambda ledger: ledger.journal.log(text))
 
 
 def _when_ready(server: Any) -> None:
-    pass
+    where = ", ".join(map(str, server.LISTENERS))
+    _view.note(lambda ledger: ledger.journal.log(f"ready at {where}"))
 
 
 def _on_reload(server: Any) -> None:
-    _view.note(lambda ledger: ledger.reloads.add())
+    def reloaded(ledger: Ledger) -> None:
+        ledger.reloads.add()
+        ledger.journal.log(f"reloaded (HUP): {server.cfg.workers} workers")
+
+    _view.note(reloaded)
 
 
 def _pre_fork(server: Any, worker: Any) -> None:
-    _view.note(lambda ledger: ledger.starts.add())
+    _began[worker] = time.monotonic()
+
+    def starts(ledger: Ledger) -> None:
+        ledger.starts.add()
+        ledger.journal.log(f"worker no. {worker.age} starts")
+
+    _view.note(starts)
 
 
 def _child_exit(server: Any, worker: Any) -> None:
     timeout, reason = bool(getattr(worker, "aborted", False)), reason_of(_status())
     reason = "timeout" if timeout else reason
+    began = _began.get(worker)
+    lived = "" if began is None else f" after {time.monotonic() - began:.1f} s"
+    text = f"worker {worker.pid} (no. {worker.age}) ended{lived}: {reason}"
 
     def ended(ledger: Ledger) -> None:
         ledger.exits.add(reason)
         ledger.timeouts.add(int(timeout))
+        journal = ledger.journal
+        (journal.log if reason in IN_ORDER else journal.error)(text)
 
     _view.note(ended)
 
 
 def _nworkers_changed(server: Any, new_value: Any, old_value: Any) -> None:
-    pass
+    if old_value not in (None, new_value):  # the first time, and at each reload
+        text = f"{new_value} workers wanted, {old_value} before"
+        _view.note(lambda ledger: ledger.journal.log(text))
 
 
 def _on_exit(server: Any) -> None:
-    pass
+    why = getattr(sys.exc_info()[1], "reason", None)  # of gunicorn's HaltServer
+    if why:
+        _view.note(lambda ledger: ledger.journal.error(f"the arbiter ends: {why}"))
+    else:
+        _view.note(lambda ledger: ledger.journal.log("the arbiter ends"))
 
 
 def _status() -> int | None:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 from collections.abc import Callable, Iterator
+from html import unescape
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from apps import SHOP, TOKEN
-from servers import Gunicorn, running
+from servers import Gunicorn, Response, running
 
 from flask_expvar import Registry
 from flask_expvar import gunicorn as hooks
@@ -54,6 +56,25 @@ def exits(server: Gunicorn, reason: str) -> int:
     return found
 
 
+def arbiter_log(server: Gunicorn) -> tuple[list[str], Any]:
+    """Return what the page of events has of the arbiter: the texts, and the log."""
+
+    def ask(query: str, **headers: str) -> Response:
+        return server.get(f"/debug/events{query}", headers={**TOKEN, **headers})
+
+    (row,) = [each for each in ask("").json()["families"] if each["family"] == "gunicorn"]
+    (listed,) = ask("?fam=gunicorn").json()["logs"]
+    assert row["counts"][0] == 1
+    assert (listed["worker"], listed["arbiter"]) == (server.arbiter_pid, True)
+    # The link of the list is good though no worker has that id.
+    page = ask("?fam=gunicorn", Accept="text/html").text
+    (link,) = re.findall(r'href="([^"]*id=[^"]*)"', page)
+    assert f"{server.arbiter_pid} (arbiter)" in page
+    assert f"arbiter {server.arbiter_pid}" in ask(unescape(link), Accept="text/html").text
+    log = ask(f"?id={listed['id']}").json()["log"]
+    return [entry["text"] for entry in log["entries"]], log
+
+
 def time_out(server: Gunicorn) -> None:
     """Let a worker run into its timeout."""
     with server.connect() as connection:
@@ -87,6 +108,13 @@ def test_the_arbiter_tells_what_became_of_its_workers(
     text = server.get("/debug/metrics", headers=TOKEN).text
     assert 'gunicorn_exits_total{reason="SIGKILL"} 1\n' in text
     assert "# TYPE gunicorn_reloads_total counter\ngunicorn_reloads_total 1\n" in text
+    texts, log = arbiter_log(server)
+    assert texts[0].endswith("starts")
+    assert texts[1].startswith("ready at ")
+    killed = r"^worker \d+ \(no. \d\) ended after [\d.]+ s: SIGKILL$"
+    assert re.search(killed, "\n".join(texts), re.MULTILINE)
+    assert "reloaded (HUP): 2 workers" in texts
+    assert log["errors"] == found["timeouts"] + 1
     # The user's own hooks are called as often, before and after the import.
     assert server.log.count("mine: reload") == 1
     assert server.log.count("mine: fork ") >= found["starts"]
@@ -110,11 +138,18 @@ def test_an_arbiter_that_takes_over_goes_on_counting(gunicorn: Start) -> None:
 @pytest.fixture
 def ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ledger]:
     """Return what the hooks count in, when they are called by this process."""
-    monkeypatch.setenv("FLASK_EXPVAR_DIR", str(tmp_path))
     ledger = Ledger(tmp_path, os.getpid())
-    monkeypatch.setattr(hooks._view, "_ledgers", {os.getpid(): ledger})
+    monkeypatch.setattr(hooks._view, "_pid", os.getpid())
+    monkeypatch.setattr(hooks._view, "_ledger", ledger)
     yield ledger
     ledger.close()
+
+
+class Worker:
+    """A worker of gunicorn before the fork."""
+
+    def __init__(self, age: int) -> None:
+        self.age = age
 
 
 MINE = """
@@ -138,13 +173,13 @@ def test_the_users_hook_and_ours_are_called_once_each(ledger: Ledger, source: st
     exec(source, names)
     for name in hooks.__all__:
         config.set(name, names[name])
-    server = SimpleNamespace(cfg=config, seen=[])
+    server, workers = SimpleNamespace(cfg=config, seen=[]), [Worker(1), Worker(2)]
 
     config.on_starting(server)
-    config.pre_fork(server, "one")
-    config.pre_fork(server, "two")
+    for worker in workers:
+        config.pre_fork(server, worker)
 
-    assert server.seen == ["one", "two"]
+    assert server.seen == workers
     assert ledger.starts.value == 2
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from ..traces.events import event_logs_of
+from ..traces.events import EventLogs, event_logs_of
 from ..variables.reading import Part
 from ..variables.registry import Registry
+from ..workers.membership import membership
+from .events_arbiter import arbiters_of
 from .events_plain import (
     merge_families,
     merge_lists,
@@ -39,12 +41,7 @@ class Events:
 
     def collect(self, registry: Registry, query: Query) -> Any:
         """Return this process's part, whose form depends on the view."""
-        asked, logs = question(query), event_logs_of(registry)
-        if asked.view == LOG:
-            return tell_log(logs, asked, query.sensitive)
-        if asked.view == LIST:
-            return tell_list(logs, asked, query.sensitive)
-        return tell_families(logs)
+        return _tell(event_logs_of(registry), question(query), query.sensitive)
 
     def machine(self, scene: Scene, twin: bool) -> tuple[str, str]:
         """Return what all workers told, as JSON."""
@@ -61,14 +58,32 @@ class Events:
         return {"view": asked.view, "keep": kept[1:], **shown(told(scene, asked), asked)}
 
 
+def _tell(logs: EventLogs, asked: Question, sensitive: bool) -> Any:
+    if asked.view == LOG:
+        return tell_log(logs, asked, sensitive)
+    if asked.view == LIST:
+        return tell_list(logs, asked, sensitive)
+    return tell_families(logs)
+
+
+def _arbiters(scene: Scene, asked: Question) -> dict[int, Any]:
+    """Return what the arbiters' journals tell, as the workers would."""
+    member = membership(scene.registry).member
+    if member is None or scene.only is not None:
+        return {}
+    every = arbiters_of(member.place.path)
+    return {pid: _tell(logs, asked, scene.sensitive) for pid, logs in every.items()}
+
+
 def told(scene: Scene, asked: Question) -> dict[str, Any]:
     """Return what the workers that answered know of what is asked.
 
     :raises UnknownError: if none of them knows it.
     """
-    answers = {pid: scene.answers[pid] for pid in sorted(scene.answers)}
+    arbiters = _arbiters(scene, asked)
+    answers = {**arbiters, **{pid: scene.answers[pid] for pid in sorted(scene.answers)}}
     if asked.view == LOG:
-        return merge_log(answers, asked, scene.missing)
+        return merge_log(answers, asked, scene.missing, arbiters)
     if asked.view == LIST:
-        return merge_lists(answers, asked)
+        return merge_lists(answers, asked, arbiters)
     return merge_families(answers.values())

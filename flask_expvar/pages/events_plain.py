@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from itertools import chain
 from typing import Any
 
@@ -120,15 +120,21 @@ def _texts(log: EventLog, sensitive: bool) -> Iterator[str]:
             yield entry.detail
 
 
-def merge_lists(answers: dict[int, Any], asked: Question) -> dict[str, Any]:
+def merge_lists(
+    answers: dict[int, Any], asked: Question, arbiters: Container[int] = ()
+) -> dict[str, Any]:
     """Return one page of the list of all workers, newest activity first.
 
+    :param arbiters: which of the *answers* are not of workers.
     :raises UnknownError: if no worker has such a family.
     """
     told = answers.values()
     if asked.family and not any(each["known"] for each in told):
         raise UnknownError(f"There is no family {asked.family!r} of event logs.")
-    each = [[{**log, "worker": pid} for log in answer["logs"]] for pid, answer in answers.items()]
+    each = [
+        [{**log, **_whose(pid, arbiters)} for log in answer["logs"]]
+        for pid, answer in answers.items()
+    ]
     merged = heapq.merge(*each, key=lambda log: log["active"], reverse=True)
     shown = list(merged)[asked.wanted - asked.limit : asked.wanted]
     return {
@@ -153,12 +159,15 @@ def tell_log(logs: EventLogs, asked: Question, sensitive: bool) -> dict[str, Any
     return {**summary(log, epoch), **entries(log, logs, sensitive, Room(TEXTS))}
 
 
-def merge_log(answers: dict[int, Any], asked: Question, missing: list[int]) -> dict[str, Any]:
+def merge_log(
+    answers: dict[int, Any], asked: Question, missing: list[int], arbiters: Container[int] = ()
+) -> dict[str, Any]:
     """Return the log that is asked for.
 
     One that was made before the workers were forked goes on in each of them: then it is the one
     with the newest activity, and ``also`` names the other workers.
 
+    :param arbiters: which of the *answers* are not of workers.
     :raises UnknownError: if no worker has it.
     """
     having = {pid: log for pid, log in answers.items() if log is not None}
@@ -171,9 +180,13 @@ def merge_log(answers: dict[int, Any], asked: Question, missing: list[int]) -> d
         )
     newest = max(having, key=lambda pid: float(having[pid]["active"]))
     return {
-        "log": {**having[newest], "worker": newest},
+        "log": {**having[newest], **_whose(newest, arbiters)},
         "also": [pid for pid in having if pid != newest],
     }
+
+
+def _whose(pid: int, arbiters: Container[int]) -> dict[str, Any]:
+    return {"worker": pid, **({"arbiter": True} if pid in arbiters else {})}
 
 
 def summary(log: EventLog, epoch: float, frames: int | None = None) -> dict[str, Any]:

@@ -111,11 +111,12 @@ def log_head(log: dict[str, Any], asked: Question) -> dict[str, Any]:
     """Return what is shown of a log, in a list and alone."""
     age = log["error_age"]
     before = log["kept"] - len(log["entries"])
+    worker, arbiter = log["worker"], "arbiter" in log
     return {
         "family": log["family"],
         "title": short(log["title"]) or "(no title)",
         # Workers that were forked from one process have logs with the same ids.
-        "href": asked.link(id=log["id"], worker=log["worker"]),
+        "href": asked.link(id=log["id"], worker="" if arbiter else worker),
         "started": _moment(log["started"]),
         "age": duration(log["seconds"]),
         "active": _moment(log["active"]),
@@ -123,7 +124,7 @@ def log_head(log: dict[str, Any], asked: Question) -> dict[str, Any]:
         "errors": f"{log['errors']:,}",
         "failed": log["errors"] > 0,
         "error_age": "" if age is None else duration(age),
-        "worker": log["worker"],
+        "worker": f"{worker} (arbiter)" if arbiter else worker,
         "entries": _rows(log["entries"], log["active"]),
         "showing": len(log["entries"]),
         "of": log["kept"] + log["dropped"],

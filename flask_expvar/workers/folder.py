@@ -29,7 +29,7 @@ PREFIX = "flask_expvar-"
 GRACE = 120.0
 _MARK = "abandoned"
 #: gunicorn hands this to the arbiter that replaces it (USR2).
-_OLD_ARBITER = "GUNICORN_PID"
+OLD_ARBITER = "GUNICORN_PID"
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ def _gunicorn_arbiter() -> Any:
 def _of_arbiter(pid: int, environ: Mapping[str, str], owner: tuple[int, int] | None) -> Path:
     base = _base()
     path = base / (PREFIX + identity(pid))
-    old = environ.get(_OLD_ARBITER, "")
+    old = environ.get(OLD_ARBITER, "")
     if not path.exists() and old.isdigit():
         # The arbiter that USR2 started goes on counting where the old one is, or was.
         before = sorted(base.glob(f"{PREFIX}{old}-*"), key=lambda each: each.lstat().st_mtime)

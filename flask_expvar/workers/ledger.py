@@ -1,4 +1,4 @@
-"""Ledger: what the process that forks the workers counts, in a slot of its own.
+"""Ledger: what the process that forks the workers counts, in a slot of its own, and writes down.
 
 It holds no socket and no thread, for it forks; whoever reads the folder sees its numbers.
 """
@@ -11,6 +11,7 @@ from pathlib import Path
 from ..variables.plan import SERVER
 from ..variables.registry import Registry
 from ..variables.store import LocalStore
+from .journal import Journal
 from .shared import SharedStore
 
 _hooked: list[bool] = []
@@ -18,7 +19,9 @@ _ledgers: list[Ledger] = []
 
 
 class Ledger:
-    """The counters of an arbiter in *folder*. They are of every registry, and outlive workers.
+    """The counters and the journal of an arbiter in *folder*.
+
+    They are of every registry, and outlive workers.
 
     :param pid: this process's id.
     :raises OSError: if no slot is to be had.
@@ -37,6 +40,7 @@ class Ledger:
             "gunicorn/timeouts", "workers ended because they were silent for too long"
         )
         self.reloads = declare.new_int("gunicorn/reloads", "times that the arbiter was reloaded")
+        self.journal = Journal(folder, pid)
         _ledgers.append(self)
         if not _hooked:
             _hooked.append(True)
