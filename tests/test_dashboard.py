@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from flask import Flask
 
 import flask_expvar as expvar
-from flask_expvar.pages.dashboard import MOST
+from flask_expvar.pages.dashboard import MOST, dashboard_of
+from flask_expvar.pages.exporter_config import exporter_config_of
 
 
 @pytest.fixture
@@ -98,6 +100,20 @@ def test_each_variable_has_a_panel_with_its_unit(registry: expvar.Registry) -> N
     assert panels["shop/waitSeconds"]["fieldConfig"]["defaults"]["unit"] == "s"
     assert panels["shop/sentBytes"]["fieldConfig"]["defaults"]["unit"] == "Bps"
     assert panels["shop/orders"]["description"] == 'orders "placed"'
+
+
+def test_what_a_server_says_makes_the_same_dashboard_and_file(registry: expvar.Registry) -> None:
+    registry.new_map("shop/empty", "nothing")
+    registry.new_map("http/responseCodeCount", "code").add("200")
+    app = Flask("shop")
+    app.config["EXPVAR_ACCESS"] = lambda request: True
+    app.register_blueprint(expvar.blueprint(registry=registry))
+    client = app.test_client()
+    metrics = client.get("/debug/metrics.json").json["metrics"]
+    variables = client.get("/debug/vars.json?full=1").json["vars"]
+
+    assert dashboard_of(metrics, title="Shop") == expvar.dashboard(registry, title="Shop")
+    assert exporter_config_of(metrics, variables) == expvar.exporter_config(registry)
 
 
 def test_panels_do_not_overlap_and_have_numbers_of_their_own(registry: expvar.Registry) -> None:

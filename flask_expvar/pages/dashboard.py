@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ..redaction import redact_text
-from ..variables.metric import COUNTER, HISTOGRAM, OTEL, Family, Item, Naming, families
+from ..variables.metric import (
+    COUNTER,
+    HISTOGRAM,
+    OTEL,
+    Family,
+    Item,
+    Naming,
+    Rename,
+    Series,
+    families,
+)  # fmt: skip
 from ..variables.registry import Registry
 
 SOURCE = {"type": "prometheus", "uid": "${datasource}"}
@@ -27,7 +37,30 @@ def dashboard(registry: Registry, *, title: str = "flask_expvar", names: str = "
     """
     naming = Naming(OTEL if names == "otel" else ())
     items = [Item(row.path, row.spec, row.value) for row in registry.rows()]
-    found = sorted(families(items, naming).families, key=lambda each: each.name)
+    return _board(families(items, naming).families, naming, title)
+
+
+def dashboard_of(metrics: Iterable[Mapping[str, Any]], *, title: str = "flask_expvar") -> str:
+    """Return the same made of the metrics in ``/debug/metrics.json``, by the names used there.
+
+    :raises KeyError: if it is no such list.
+    """
+    found = [_told(each) for each in metrics if each["expvar"]]
+    used = (Rename(each.source, each.name, "", _label(each)) for each in found)
+    return _board(found, Naming(tuple(used)), title)
+
+
+def _told(metric: Mapping[str, Any]) -> Family:
+    series = [Series(0, tuple(each["labels"].items())) for each in metric["series"]]
+    return Family(metric["name"], metric["type"], metric["help"], metric["expvar"], series)
+
+
+def _label(family: Family) -> str:
+    return next((name for each in family.series for name, _ in each.labels), "")
+
+
+def _board(every: Iterable[Family], naming: Naming, title: str) -> str:
+    found = sorted(every, key=lambda each: each.name)
     own = [each for each in found if not each.source.startswith(("http/", "expvar/"))]
     parts = (
         ("HTTP", _http(naming)),
