@@ -1,4 +1,4 @@
-"""The commands of ``flask expvar``."""
+"""The commands of ``flask expvar``, and the link to log in, which needs the application."""
 
 from __future__ import annotations
 
@@ -7,17 +7,26 @@ from typing import Any
 
 import click
 from flask import Flask, current_app, url_for
-from flask.cli import with_appcontext
+from flask.cli import ScriptInfo, with_appcontext
 
 from ..exceptions import SettingError
 from ..settings import Settings
 from .login import new_number
+from .terminal import COMMANDS
 from .tickets import LINK_LASTING, Tickets, keys_of
 
 
 @click.group("expvar")
 def group() -> None:
-    """Debug pages of this application."""
+    """Debug pages of this application.
+
+    What runs is asked at a URL, or through the folder that the workers share; all but login-url
+    do without loading the application.
+    """
+
+
+for command in COMMANDS:
+    group.add_command(command)
 
 
 @group.command("login-url")
@@ -37,6 +46,18 @@ def login_url(base_url: str | None, name: str | None) -> None:
         link = url_for(endpoint, ticket=tickets.link(new_number()), _external=True)
     click.echo(link)
     click.echo(f"It is good for {LINK_LASTING} seconds, and once.", err=True)
+
+
+@click.command("login-url", params=[*login_url.params], help=login_url.help)
+@click.option(
+    "-A", "--app", envvar="FLASK_APP", help="The application, as flask --app takes it: shop:app."
+)
+@click.pass_context
+def login_url_of(context: click.Context, /, app: str | None, **options: Any) -> None:
+    """Do the same outside of ``flask``, which has this option itself."""
+    if app:
+        context.obj = ScriptInfo(app_import_path=app)
+    context.invoke(login_url, **options)
 
 
 def _tickets(app: Flask) -> Tickets:
