@@ -20,10 +20,11 @@ from together import workers
 
 import flask_expvar as expvar
 from flask_expvar.exceptions import BadNameError, NameTakenError
+from flask_expvar.pages.dashboard import dashboard_of
 from flask_expvar.pages.metrics import Metrics, exposition
 from flask_expvar.pages.metrics_accept import prefers_openmetrics
 from flask_expvar.pages.page import scene
-from flask_expvar.variables.metric import OTEL, Naming
+from flask_expvar.variables.metric import Naming
 from flask_expvar.variables.openmetrics import bound
 
 PROMETHEUS = (
@@ -279,14 +280,49 @@ def test_the_build_texts_and_functions_are_told(registry: expvar.Registry) -> No
     assert found["shop_source_date_timestamp"] == 86400
 
 
-def test_opentelemetrys_names_are_one_setting(app: Flask, registry: expvar.Registry) -> None:
-    registry.new_map("http/requestSeconds", "route").new_histogram("/x").observe(1)
+def test_opentelemetrys_names_are_one_setting(registry: expvar.Registry) -> None:
+    app = Flask("shop")
+    app.config.update(EXPVAR_ACCESS=lambda request: True, EXPVAR_METRICS_NAMES="otel")
+    expvar.Expvar(app, registry=registry)
+    app.add_url_rule("/x/<name>", "x", lambda name: name, methods=["GET", "POST"])
+    client = app.test_client()
+    for _ in range(3):
+        client.get("/x/a", buffered=True)
+    client.post("/x/b", buffered=True)
+    client.open("/nowhere", method="BREW", buffered=True)
 
-    text = read(registry, naming=Naming(OTEL))
+    text = client.get("/debug/metrics").text
 
-    assert "# TYPE http_server_request_duration_seconds histogram" in text
-    assert "http_server_request_duration_seconds_count[('http_route', '/x')]" in samples(text)
-    assert samples(text)["http_server_active_requests"] == 0
+    found, name = samples(text), "http_server_request_duration_seconds"
+    assert f"# TYPE {name} histogram" in text
+    counts = {key: value for key, value in found.items() if key.startswith(f"{name}_count")}
+
+    def labels(method: str, code: str, route: str) -> str:
+        given = {"request_method": method, "response_status_code": code, "route": route}
+        return str([(f"http_{name}", value) for name, value in sorted(given.items())])
+
+    assert counts == {
+        f"{name}_count{labels('GET', '200', '/x/<name>')}": 3,
+        f"{name}_count{labels('POST', '200', '/x/<name>')}": 1,
+        f"{name}_count{labels('_OTHER', '404', '(no route)')}": 1,
+    }
+    sums = [value for key, value in found.items() if key.startswith(f"{name}_sum")]
+    ours = [value for key, value in found.items() if key.startswith("http_request_seconds_sum")]
+    assert sum(sums) == pytest.approx(sum(ours))
+    assert found["http_server_active_requests"] == 0
+    assert found["http_responses_total[('http_response_status_code', '404')]"] == 1
+    # What every dashboard of these names asks is what ours asks.
+    board = expvar.dashboard(registry, names="otel")
+    assert f"{name}_bucket" in board
+    assert dashboard_of(client.get("/debug/metrics.json").json["metrics"]) == board
+
+
+def test_durations_are_split_only_for_those_names(registry: expvar.Registry) -> None:
+    app = Flask("shop")
+    expvar.Expvar(app, registry=registry)
+    app.test_client().get("/nowhere")
+
+    assert "http/durationSeconds" not in registry.snapshot()
 
 
 # -- the page ----------------------------------------------------------------------------------

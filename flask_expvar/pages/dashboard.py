@@ -11,6 +11,7 @@ from ..variables.metric import (
     COUNTER,
     HISTOGRAM,
     OTEL,
+    SPLIT,
     Family,
     Item,
     Naming,
@@ -111,7 +112,10 @@ def _http(naming: Naming) -> list[dict[str, Any]]:
         return (rename.name, rename.label) if rename else (made, "")
 
     codes, code = name("http/responseCodeCount", "http_response_code_count")
+    split = naming.of(f"http/{SPLIT}")
     times, route = name("http/requestSeconds", "http_request_seconds")
+    if split is not None:
+        times, route = split.name, "http_route"
     flying, _ = name("http/requestsInFlight", "http_requests_in_flight")
     code, route = code or "code", route or "route"
     total = f"sum (rate({codes}_total{{{CHOSEN}}}[$__rate_interval]))"

@@ -40,12 +40,15 @@ class Rename(NamedTuple):
     typed: bool = False
 
 
+#: Under the middleware's prefix: durations by method, code and route, where they are counted.
+SPLIT = "durationSeconds"
 #: OpenTelemetry's semantic conventions for HTTP, as its exporters write them for Prometheus.
 OTEL = (
-    Rename("http/requestSeconds", "http_server_request_duration_seconds", "", "http_route", True),
+    Rename(f"http/{SPLIT}", "http_server_request_duration_seconds", typed=True),
     Rename("http/requestsInFlight", "http_server_active_requests", "", "", True),
     Rename("http/requestCount", "http_requests", "", "http_request_method", True),
     Rename("http/responseCodeCount", "http_responses", "", "http_response_status_code", True),
+    Rename("http/exceptionCount", "http_exceptions", "", "error_type", True),
 )
 
 

@@ -44,7 +44,8 @@ class Exchange(Tally):
         self._recorder = recorder
         self._start_response = start_response
         self._environ = environ
-        self._status = self._raised = self._route = self._total = self._around = None
+        self._status = self._raised = self._route = self._around = None
+        self._total = self._split = None
         self._sent = self._read = 0
         method = environ.get("REQUEST_METHOD")
         if type(method) is not str:

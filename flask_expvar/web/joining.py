@@ -20,6 +20,7 @@ from ..variables.runtime import runtime
 from ..variables.ticking import keep_ticking
 from ..workers.flight import Flights
 from ..workers.membership import membership
+from .splitting import split_durations
 
 
 def join_alone(registry: Registry) -> None:
@@ -64,6 +65,8 @@ def join(registry: Registry, config: Mapping[str, Any]) -> Settings:
         found = served()
         return {} if found is None else requests_by_ident(tracer_of(found))
 
+    if settings.metrics_names == "otel":
+        split_durations(registry)
     runtime.start()
     profiler.serving[registry.name] = serving
     membership(registry).join(settings.directory, os.environ, answer_sibling)

@@ -22,6 +22,7 @@ from .joining import join_alone, notes_of, tick_alone
 from .recorder import Found
 from .requests import Requests
 from .routes import METHODS
+from .splitting import is_split, split_histogram
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -49,6 +50,8 @@ class ExpvarMiddleware:
     ``firstByteSeconds``    route → histogram of the seconds until the first byte was there
     ``requestBytes``        what the application has read of request bodies
     ``responseBytes``       what it has given as response bodies
+    ``durationSeconds``     method → code → route → histogram of the same seconds; only with
+                            OpenTelemetry's names, ``EXPVAR_METRICS_NAMES``
     ======================  =============================================================
 
     The route is ``environ["expvar.route"]`` if the application has set it, else Flask's URL
@@ -82,6 +85,7 @@ class ExpvarMiddleware:
         attach: Callable[[], None] | None = None,
     ) -> None:
         self._app = app
+        self._prefix = prefix
         self._begun = self._ready = False
         self.registry = registry = registries.default_registry if registry is None else registry
         self._attach = attach if attach is not None else partial(join_alone, registry)
@@ -168,16 +172,26 @@ class ExpvarMiddleware:
     def find(self, method: Any, status: Any, route: Any) -> Found:
         """Return where a request is counted; remembered if nothing had to be renamed."""
         found = self.method(method), self.code(status), self.histogram(self.firsts, route)
+        split = self._split(method, found[1].name, route)
         try:
             total = self.totals.own(route)
             if type(total) is not Histogram:
-                return (*found, None)
+                return (*found, None, split)
             keys = zip((self.methods, self.codes, self.firsts), (method, status[:3], route))
             if [each.own(key) for each, key in keys] == [*found] and len(self.known) < MOST_KNOWN:
-                self.known[method, status, route] = (*found, total)
-            return (*found, total)
+                self.known[method, status, route] = (*found, total, split)
+            return (*found, total, split)
         except Exception:  # what is no text, or cannot be hashed
-            return (*found, None)
+            return (*found, None, split)
+
+    def _split(self, method: object, code: str, route: object) -> Histogram | None:
+        if not is_split(self.registry):
+            return None
+        try:
+            return split_histogram(self.registry, self._prefix, method, code, route)
+        except Exception as error:
+            self.lost(self.totals, error)
+            return None
 
     def method(self, method: object) -> Int:
         """Return the counter of a request method."""

@@ -11,8 +11,9 @@ from ..variables.maps import Map
 from ..variables.registry import Registry
 from .requests import Requests
 
-#: The counters of method and code, the histograms of the first byte and, if it is there, the end.
-Found: TypeAlias = "tuple[Int, Int, Histogram, Histogram | None]"
+#: The counters of method and code, the histograms of the first byte and, if they are there, of
+#: the end: by route, and by all three.
+Found: TypeAlias = "tuple[Int, Int, Histogram, Histogram | None, Histogram | None]"
 
 
 class Recorder(Protocol):

@@ -30,8 +30,8 @@ class Tally(RequestTrace):
     itself.
     """
 
-    __slots__ = ("_body", "_headers", "_lock", "_open", "_raised", "_start_response", "_total",
-        "_waiting", "_write",
+    __slots__ = ("_body", "_headers", "_lock", "_open", "_raised", "_split", "_start_response",
+        "_total", "_waiting", "_write",
     )  # fmt: skip
 
     _recorder: Recorder
@@ -44,6 +44,8 @@ class Tally(RequestTrace):
     _waiting: bool
     _open: bool
     _total: Histogram | None
+    # Where the duration is counted by method and code as well.
+    _split: Histogram | None
 
     def _count_first(self) -> None:
         """Count method, code and time to the first byte. Never raises."""
@@ -56,13 +58,16 @@ class Tally(RequestTrace):
             route = self._environ.get(ROUTE_KEY) or self._route or route_of(self._environ)
             self._route = route
             try:
-                method, code, first, total = recorder.known[self._method, self._status, route]
+                found = recorder.known[self._method, self._status, route]
+                method, code, first, total, split = found
                 # One that was deleted has no home any more.
                 if not (method._home is code._home is first._home is recorder.registry):
                     raise LookupError
             except Exception:  # new, deleted, or no text
-                method, code, first, total = recorder.find(self._method, self._status, route)
+                found = recorder.find(self._method, self._status, route)
+                method, code, first, total, split = found
             self._total = total
+            self._split = split
             bucket = bisect_left(first._bounds, seconds)
             with recorder.registry.lock:
                 method._cell[0] += 1
@@ -88,6 +93,7 @@ class Tally(RequestTrace):
             if total is None or total._home is None:
                 total = recorder.histogram(recorder.totals, self._route)
             bucket = bisect_left(total._bounds, seconds)
+            split = self._split
             gauge, received, sent = recorder.in_flight, recorder.received, recorder.sent
             lock = recorder.registry.lock
             with lock:
@@ -96,6 +102,9 @@ class Tally(RequestTrace):
                     gauge._cell[0] -= 1
                 total._floats[total._sum_at] += seconds
                 total._ints[total._at + bucket] += 1
+                if split is not None:  # it has the same bounds
+                    split._floats[split._sum_at] += seconds
+                    split._ints[split._at + bucket] += 1
                 sent._cell[0] += self._sent
                 if self._read:  # seldom: most requests have no body
                     received._cell[0] += self._read
@@ -116,5 +125,5 @@ class Tally(RequestTrace):
         # and without a way back no garbage collection is needed.
         self._environ = GONE
         self._body = ()
-        self._headers = self._raised = self._start_response = self._total = None
+        self._headers = self._raised = self._start_response = self._total = self._split = None
         self._write = closed
