@@ -67,10 +67,11 @@ def run(
     return Done(code if isinstance(code, int) else 1, *texts)
 
 
-def run_apart(*arguments: object) -> Any:
+def run_apart(*arguments: object, env: dict[str, str] | None = None) -> Any:
     """Run a command that asks a folder: whoever does is in it until the process ends."""
     command = [*CLI, *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120)
+    env = {**os.environ, **(env or {})}
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, env=env)
 
 
 def on_terminal(*arguments: object) -> str:
@@ -147,8 +148,9 @@ def test_everything_can_be_seen_on_a_terminal(shop: Gunicorn, shared: Path, tmp_
 
     found = run_apart("vars", folder, "--match", "shop/")
     assert (found.returncode, json.loads(found.stdout)["shop/orders"]) == (0, 3), found.stderr
-    config = run_apart("exporter-config", folder)
-    assert 'm.shop_orders_total.expvar = "shop/orders"' in config.stdout, config.stderr
+    names = {"FLASK_EXPVAR_METRICS_NAMES": "otel"}
+    config = run_apart("exporter-config", folder, env=names)
+    assert 'm.http_requests_total.expvar = "http/requestCount"' in config.stdout, config.stderr
     top = run_apart("top", folder, "--count", 2, "--interval", 0.1, "--match", "shop/")
     assert re.search(r"^shop/orders +3 +0.00$", top.stdout, re.MULTILINE), top.stdout
     out = tmp_path / "profile.html"
@@ -221,6 +223,8 @@ def test_what_is_wrong_is_told_with_a_code(tmp_path: Path) -> None:
     gone = run("vars", f"http://127.0.0.1:{free_port()}/debug/")
     assert (gone.returncode, "does not answer" in gone.stderr) == (3, True)
     assert run("profile", f"http://127.0.0.1:{free_port()}/debug/").returncode == 3
+    wrong = run_apart("vars", f"--dir={tmp_path}", env={"FLASK_EXPVAR_METRICS_NAMES": "no"})
+    assert (wrong.returncode, "'otel'" in wrong.stderr) == (2, True)
     none = run_apart("vars", f"--dir={tmp_path / 'none'}")
     assert (none.returncode, "no folder that workers share" in none.stderr) == (3, True)
     assert run("profile", "--mode", "x").returncode == 2

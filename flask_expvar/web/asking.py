@@ -14,7 +14,7 @@ from typing import IO, Any
 
 import click
 
-from ..exceptions import ExpvarError
+from ..exceptions import ExpvarError, SettingError
 from ..workers import folder
 from . import watching
 
@@ -66,6 +66,8 @@ class Target:
             try:
                 with _quiet():
                     status, _, body = watching.ask(self._folder, path, accept)
+            except SettingError as error:
+                raise Misused(str(error)) from None
             except ExpvarError as error:
                 raise Unreachable(str(error)) from None
         else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from flask import Flask
 from werkzeug.test import Client
 
+from ..pages.metrics import configure
 from ..settings import Settings
 from ..variables.registry import default_registry
 from ..workers.membership import membership
@@ -24,12 +26,18 @@ def watching_app(directory: Path, settings: Settings) -> Flask:
     :raises SettingError: if the address needs a token, and there is none.
     """
     membership(default_registry).watch(directory)
-    return app_of(Mount(default_registry).add_routes, Flask("monitor"), settings)
+    mount = Mount(default_registry)
+    configure(mount._pages, settings)
+    return app_of(mount.add_routes, Flask("monitor"), settings)
 
 
 def ask(directory: Path, path: str, accept: str) -> tuple[int, Any, bytes]:
-    """Return status, headers and body of a page below ``/debug/``, without a server."""
-    settings = Settings(monitoring_address="unix:/nowhere")
+    """Return status, headers and body of a page below ``/debug/``, without a server.
+
+    :raises StoreError: if no workers share that folder.
+    :raises SettingError: if a setting in the environment is wrong.
+    """
+    settings = Settings.load({"EXPVAR_MONITORING_ADDRESS": "unix:/nowhere"}, os.environ)
     client = Client(watching_app(directory, settings))
     answer = client.get(f"/debug/{path}", headers={"Accept": accept})
     return answer.status_code, answer.headers, answer.get_data()
