@@ -47,6 +47,7 @@ def main() -> None:
         lambda: comparisons.requesting(10 if quick else 40),
         lambda: comparisons.looking(10 if quick else 25),
         lambda: comparisons.hiding(5 if quick else 10),
+        lambda: comparisons.answering(20 if quick else 200),
         lambda: comparisons.reading(5 if quick else 15, restarts),
     ):
         try:

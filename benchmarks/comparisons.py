@@ -7,6 +7,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from .blocked import WORKERS, blocked
 from .contest import Contender, contest
 from .table import Row
 
@@ -123,6 +124,23 @@ def hiding(rounds: int) -> list[Row]:
         Row("… of 4 KiB, which is all of a text that is looked at : 100 ms", found["piece"], 100,
             "ms"),
     ]  # fmt: skip
+
+
+def answering(rounds: int) -> list[Row]:
+    """Tell how soon the variables are there while no request can be answered."""
+    found = blocked(rounds)
+    title = f"/debug/vars while {WORKERS} sync workers are blocked"
+    rows = []
+    for name, text in (
+        ("listener", "the listener in one of them"),
+        ("monitor", "flask-expvar monitor"),
+    ):
+        usual, worst = found[name]
+        rows += [
+            Row(f"{title}, {text} : 50 ms", usual, 50, "ms", 1),
+            Row(f"… the worst of {rounds} : 50 ms", worst, 50, "ms", 1),
+        ]
+    return rows
 
 
 class Server:
