@@ -309,6 +309,11 @@ def test_opentelemetrys_names_are_one_setting(registry: expvar.Registry) -> None
     sums = [value for key, value in found.items() if key.startswith(f"{name}_sum")]
     ours = [value for key, value in found.items() if key.startswith("http_request_seconds_sum")]
     assert sum(sums) == pytest.approx(sum(ours))
+    text = client.get("/debug/metrics", headers={"Accept": PROMETHEUS}).text
+    every = [each for family in read_openmetrics(text) for each in family.samples]
+    examples = [each for each in every if each.exemplar and each.name == f"{name}_bucket"]
+    assert {each.labels["http_request_method"] for each in examples} == {"GET", "POST", "_OTHER"}
+    assert all(each.value > 0 for each in examples)
     assert found["http_server_active_requests"] == 0
     assert found["http_responses_total[('http_response_status_code', '404')]"] == 1
     # What every dashboard of these names asks is what ours asks.

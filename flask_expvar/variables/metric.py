@@ -42,6 +42,8 @@ class Rename(NamedTuple):
 
 #: Under the middleware's prefix: durations by method, code and route, where they are counted.
 SPLIT = "durationSeconds"
+#: What OpenTelemetry calls methods that are not known.
+OTHER_METHOD = "_OTHER"
 #: OpenTelemetry's semantic conventions for HTTP, as its exporters write them for Prometheus.
 OTEL = (
     Rename(f"http/{SPLIT}", "http_server_request_duration_seconds", typed=True),

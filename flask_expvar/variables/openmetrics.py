@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, Protocol
 
 from ..redaction import redact_text
 from .form import Holes, filler
-from .metric import COUNTER, HISTOGRAM, INFO, UNKNOWN, Family, Item, Labels, Naming, families
+from .metric import COUNTER, HISTOGRAM, INFO, SPLIT, UNKNOWN, Family, Item, Labels, Naming, families
 from .plan import Entry, Path, Plan
 
 _NONE: frozenset[Any] = frozenset()
@@ -30,10 +30,11 @@ class Exemplar(NamedTuple):
     when: float
 
 
-#: By route, oldest first.
-Exemplars = Mapping[str, Sequence[Exemplar]]
-#: What the name of a map of routes' latencies ends with, whatever the middleware's prefix.
-TIMES = "/requestSeconds"
+#: By where a request is counted below the map: its route, or method, code and route. Oldest first.
+Exemplars = Mapping[Path, Sequence[Exemplar]]
+#: What the names of maps of latencies end with, whatever the middleware's prefix, and how long the
+#: paths of their histograms are.
+TIMES = {"requestSeconds": 2, SPLIT: 4}
 
 
 class Values(Protocol):
@@ -206,9 +207,9 @@ class Form:
         return holes[:-1], "-" if negative and self.make.openmetrics else holes[-1]
 
     def exemplar(self, item: int, bucket: int) -> str:
-        """Return a hole where there may be one: in a map of histograms by route."""
+        """Return a hole where there may be one: in the middleware's latencies."""
         path = self._entries[item].path
-        if len(path) != 2 or not path[0].endswith(TIMES):
+        if TIMES.get(path[0].rpartition("/")[2]) != len(path):
             return ""
         self._bounds[path] = self._entries[item].spec.bounds
         self._others.append((path, bucket))
@@ -252,7 +253,7 @@ class Form:
         """Return the exemplars as text by the bucket that has counted them, the newest of each."""
         texts: dict[tuple[Path, int], str] = {}
         for path, bounds in self._bounds.items():
-            for seconds, trace, when in exemplars.get(path[1], ()):
+            for seconds, trace, when in exemplars.get(path[1:], ()):
                 at = path, bisect_left(bounds, seconds)
                 texts[at] = f' # {{trace_id="{trace}"}} {plain(seconds)} {when:.3f}'
         return texts

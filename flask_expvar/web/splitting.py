@@ -9,12 +9,9 @@ from __future__ import annotations
 import weakref
 
 from ..variables.histogram import Histogram
-from ..variables.metric import SPLIT
+from ..variables.metric import OTHER_METHOD, SPLIT
 from ..variables.registry import Registry
 from .routes import METHODS
-
-#: What OpenTelemetry calls methods that are not known.
-OTHER_METHOD = "_OTHER"
 
 _split: weakref.WeakSet[Registry] = weakref.WeakSet()
 
