@@ -5,10 +5,12 @@ from __future__ import annotations
 import gzip
 import html
 import json
+import re
 import subprocess
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import prometheus_client
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
@@ -278,6 +280,18 @@ def test_the_build_texts_and_functions_are_told(registry: expvar.Registry) -> No
     assert found["shop_where_info[('where', 'here')]"] == 1
     assert found["shop_busy[('key', 'c')]"] == 1
     assert found["shop_source_date_timestamp"] == 86400
+
+
+def test_figures_of_the_process_are_called_as_prometheus_client_calls_them(
+    registry: expvar.Registry,
+) -> None:
+    def heads(text: str) -> set[str]:
+        return set(re.findall(r"^# (?:HELP|TYPE) (?:process|python)_.*", text, re.MULTILINE))
+
+    theirs = heads(prometheus_client.generate_latest(prometheus_client.REGISTRY).decode())
+
+    assert heads(read(registry, openmetrics=False)) == theirs
+    assert len(theirs) >= 2 * 10
 
 
 def test_opentelemetrys_names_are_one_setting(registry: expvar.Registry) -> None:
