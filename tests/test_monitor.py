@@ -222,6 +222,24 @@ def test_who_says_nothing_keeps_nobody_away_for_ever(
     wait_until(lambda: answers(at) is not None)
 
 
+def test_a_profile_there_may_take_longer_than_the_workers_timeout(
+    gunicorn: Callable[..., Gunicorn], tmp_path: Path
+) -> None:
+    env = {"FLASK_EXPVAR_MONITORING_ADDRESS": f"unix:{tmp_path}/m"}
+    # gunicorn looks once a second: a worker that is silent for two is ended before the third ends.
+    server = gunicorn(APP, "-w", "1", "--timeout", "2", env=env)
+    at = At(f"{tmp_path}/m", tmp_path / "at")
+    wait_until(lambda: answers(at), 60)
+    pids = server.worker_pids()
+
+    profile = at.get("/debug/profile?seconds=3.2&format=json", headers=LOCAL)
+
+    assert profile.status == 200, profile.text
+    assert profile.json()["duration"] >= 3
+    assert profile.headers["X-Expvar-Workers"] == str(pids[0])
+    assert server.worker_pids() == pids
+
+
 @pytest.mark.parametrize("kind", ["sync", "gevent"])
 def test_it_answers_while_all_requests_are_stuck_and_outlives_its_holder(
     gunicorn: Callable[..., Gunicorn], tmp_path: Path, kind: str

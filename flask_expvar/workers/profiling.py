@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import _thread
+import threading
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -87,8 +89,12 @@ def serves_in_main() -> bool:
 
 
 def blocks_itself() -> bool:
-    """Return whether a request that waits keeps this whole worker from everything else."""
-    return "gunicorn.workers.sync" in _kinds()
+    """Return whether a request that waits here keeps this whole worker from everything else.
+
+    One of the listener of its own does not: other threads than the main one answer it.
+    """
+    is_main = _thread.get_ident() == threading.main_thread().ident
+    return is_main and "gunicorn.workers.sync" in _kinds()
 
 
 def _kinds() -> set[str]:
@@ -97,7 +103,7 @@ def _kinds() -> set[str]:
 
 
 def longest() -> tuple[float, str]:
-    """Return how many seconds a request of this worker may wait for a profile, and why no more.
+    """Return how many seconds the request of this thread may wait for a profile, and why no more.
 
     A sync worker that does not come back from a request within gunicorn's timeout is killed.
     """
