@@ -1,6 +1,7 @@
 """gunicorn's configuration for the example: starts the world beside the relay.
 
-The relay itself needs nothing of this, only servers that it may talk to.
+The relay itself needs nothing of this, only servers that it may talk to; and the debug pages tell
+what became of workers, beside the hooks here.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+
+from flask_expvar.gunicorn import *  # noqa: F403  # counts starts, ends and reloads
 
 _world: list[subprocess.Popen[str]] = []
 

@@ -30,20 +30,6 @@ from .workers.ledger import Ledger
 
 Hook = Callable[..., Any]
 
-if TYPE_CHECKING:
-    child_exit: Hook
-    nworkers_changed: Hook
-    on_exit: Hook
-    on_reload: Hook
-    on_starting: Hook
-    pre_fork: Hook
-    when_ready: Hook
-
-__all__ = [
-    "child_exit", "nworkers_changed", "on_exit", "on_reload", "on_starting", "pre_fork",
-    "when_ready",
-]  # fmt: skip
-
 _MARK = "__flask_expvar__"
 _log = logging.getLogger("flask_expvar")
 
@@ -212,9 +198,16 @@ _OURS: dict[str, Hook] = {
 }
 
 
+if TYPE_CHECKING:
+    # For a type checker a hook of the user's by one of these names would be defined twice.
+    __all__: list[str] = []
+else:
+    __all__ = sorted(_OURS)
+
+
 def _mend(server: Any) -> None:
     """Join what the configuration has in place of our hooks with them; anew after each reload."""
-    for name in _OURS:
+    for name in _OURS.keys() & server.cfg.settings.keys():
         found = server.cfg.settings[name].get()
         if not hasattr(found, _MARK):
             server.cfg.set(name, _joined(name, found))
