@@ -135,6 +135,9 @@ def test_everything_can_be_seen_on_a_terminal(shop: Gunicorn, shared: Path, tmp_
     assert text.returncode == 0, text.stderr
     assert text.stdout
     assert "looking" not in text.stderr  # no bar where nobody looks
+    assert run("profile", url, "--seconds", 0, env=token).returncode == 2
+    lost = run("profile", url, "--seconds", 0.1, "-o", tmp_path / "no" / "such", env=token)
+    assert (lost.returncode, "cannot be written" in lost.stderr) == (1, True)
     # Colours are for terminals.
     assert COLOUR not in run("top", url, "--count", 1, env=token).stdout + found.stdout
     assert COLOUR in run("vars", url, env=token, color=True).stdout

@@ -49,6 +49,10 @@ class Refused(Failed):
     exit_code = 4
 
 
+#: What a status of the server's means, where it is no failure.
+_KINDS = {400: Misused, 401: Refused, 403: Refused, 429: Refused}
+
+
 class Target:
     """What is asked: the pages at a URL, or those of the workers that share a folder.
 
@@ -75,9 +79,8 @@ class Target:
         if status < 400:
             return body
         sentence = body.decode(errors="replace").strip()[:300] or f"answered with {status}"
-        refused = status in (401, 403, 429)
         hint = f" (put a token into {TOKEN})" if status == 401 else ""
-        raise (Refused if refused else Failed)(f"{sentence}{hint}")
+        raise _KINDS.get(status, Failed)(f"{sentence}{hint}")
 
     def json(self, path: str) -> Any:
         """Return the data of a page."""

@@ -103,7 +103,10 @@ def profile(
     if isinstance(found, Exception):
         raise found
     if output:
-        Path(output).write_bytes(found)
+        try:
+            Path(output).write_bytes(found)
+        except OSError as error:
+            raise Failed(f"{output} cannot be written: {error.strerror}") from None
         click.echo(f"{output}: {len(found):,} bytes", err=True)
     else:
         sys.stdout.buffer.write(found)
