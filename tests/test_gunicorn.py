@@ -114,7 +114,7 @@ def test_the_arbiter_tells_what_became_of_its_workers(
     killed = r"^worker \d+ \(no. \d\) ended after [\d.]+ s: SIGKILL$"
     assert re.search(killed, "\n".join(texts), re.MULTILINE)
     assert "reloaded (HUP): 2 workers" in texts
-    assert log["errors"] == found["timeouts"] + 1
+    assert log["errors"] >= found["timeouts"] + 1
     # The user's own hooks are called as often, before and after the import.
     assert server.log.count("mine: reload") == 1
     assert server.log.count("mine: fork ") >= found["starts"]
