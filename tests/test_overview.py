@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import threading
+import time
 from typing import Any
 
 import pytest
@@ -153,6 +155,50 @@ def test_a_section_that_fails_costs_itself_alone(
     assert json.loads(client.get("/debug/.json", headers=OPEN).text)["failed"] == {
         "error": "RuntimeError"
     }
+
+
+def test_a_tile_tells_how_much_waits_and_for_how_long(
+    client: FlaskClient, registry: expvar.Registry
+) -> None:
+    assert "Queue" not in [
+        tile["label"] for tile in client.get("/debug/.json", headers=OPEN).json["tiles"]
+    ]
+
+    asked: list[int] = []
+
+    def mails(limit: int, offset: int) -> tuple[list[expvar.QueueItem], int]:
+        asked.append(limit)
+        return [expvar.QueueItem("1", time.time() - 130)], 1234
+
+    expvar.register_queue("mails", mails, registry=registry)
+    tile = figure(client.get("/debug/.json", headers=OPEN).get_json(), "Queue")
+    assert (tile["value"], tile["note"][:17], tile["state"]) == (
+        "1,234",
+        "the oldest: 2 min",
+        "none",
+    )
+    assert asked == [1]
+    text = client.get("/debug/?refresh=60", headers=HTML).text
+    assert '<a href="queue?refresh=60">Queue</a>' in text
+
+
+def test_queues_that_hang_or_raise_cost_the_overview_a_quarter_of_a_second(
+    client: FlaskClient, registry: expvar.Registry
+) -> None:
+    go_on = threading.Event()
+    expvar.register_queue("slow", lambda: go_on.wait(60) and [], registry=registry)
+    expvar.register_queue("fine", lambda: [{"id": "1"}], registry=registry)
+    expvar.register_queue("broken", lambda: 1 / 0, registry=registry)  # type: ignore[arg-type, return-value]
+    try:
+        tile = figure(client.get("/debug/.json", headers=OPEN).get_json(), "Queue")
+    finally:
+        go_on.set()
+
+    assert (tile["value"], tile["state"]) == ("1", "err")
+    assert tile["note"] == (
+        "broken: ZeroDivisionError: division by zero,"
+        " slow: no answer within 0.25 s; it is still running, in 3 queues"
+    )
 
 
 def test_another_span_is_refused_by_name(client: FlaskClient) -> None:

@@ -95,10 +95,11 @@ class Call:
             self._turn.release()
             self._done.release()
 
-    def result(self, until: float) -> Any:
+    def result(self, until: float, budget: float = BUDGET) -> Any:
         """Return what came of the call.
 
         :param until: how long to wait, by the clock.
+        :param budget: what is said if it takes longer.
         :raises LateError: if it is not known by then.
         :raises BaseException: what was raised there.
         """
@@ -109,7 +110,7 @@ class Call:
             self._begun = True
             self._begin()
         if not _wait(self._done, until - self._clock()):
-            raise LateError(f"no answer within {BUDGET} s; it is still running")
+            raise LateError(f"no answer within {budget} s; it is still running")
         if self._raised is not None:
             raise self._raised
         return self._returned

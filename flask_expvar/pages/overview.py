@@ -19,7 +19,7 @@ from .memory import Memory
 from .metrics import Metrics
 from .moments import duration
 from .overview_charts import charts, tiles
-from .overview_now import dead, failures, section, slowest, tell_now, trends
+from .overview_now import dead, failures, section, slowest, tell_now, trends, whole
 from .own import own_pages
 from .page import Page, Query, Scene
 from .profile import ProfilePage
@@ -82,7 +82,7 @@ class Overview:
             "python": f"{base['python']['implementation']} {base['python']['version']}",
             "workers": [_worker(pid, figure) for pid, figure in base["workers"].items()],
             "missing": scene.missing,
-            "tiles": tiles(tree, process, second, past),
+            "tiles": tiles(tree, process, second, past, whole(answers, "queues")),
             "span": span_of(scene.query),
             "spans": [
                 {"name": name, "href": query_string({"worker": worker, "span": name})}

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .charts import bar_chart, heat_map, line_chart, spark, summed
+from .overview_queues import queue_tile
 from .trends import lately, newest, percentiles
 from .units import number, percent, size
 from .vars_table import plain, seconds
@@ -21,15 +22,16 @@ def tiles(
     process: Mapping[str, Any],
     second: Mapping[str, Any],
     past: Mapping[str, Any],
-) -> list[dict[str, str]]:
-    """Return at most eight figures with a verdict in words.
+    queues: Mapping[int, list[dict[str, Any]]],
+) -> list[dict[str, Any]]:
+    """Return about eight figures with a verdict in words.
 
     :param second: the histories of the last minute, a point each second.
     :param past: those of the charts, for the little lines.
+    :param queues: what the workers told of theirs.
     """
-    dropped = tree.get("expvar/dropped", 0)
     pauses = lately(_own(second, "pauses"), MINUTE)
-    return [
+    found = [
         _requests(tree, second, past),
         _errors(second, past),
         _latency(second, past),
@@ -43,13 +45,19 @@ def tiles(
               "of the time, in the last minute" if pauses is not None else "history begins now",
               _verdict(pauses, COLLECTING), f"over {percent(COLLECTING[0])}",
               _own(past, "pauses")),
-        _tile("Dropped", plain(dropped), "counts that found no place", "warn" if dropped else "ok"),
     ]  # fmt: skip
+    waiting, dropped = queue_tile(queues), tree.get("expvar/dropped", 0)
+    found += [waiting] if waiting else []
+    # That nothing was dropped gives way to what the program has of its own.
+    if dropped or not waiting:
+        state = "warn" if dropped else "ok"
+        found.append(_tile("Dropped", plain(dropped), "counts that found no place", state))
+    return found
 
 
 def _requests(
     tree: Mapping[str, Any], second: Mapping[str, Any], past: Mapping[str, Any]
-) -> dict[str, str]:
+) -> dict[str, Any]:
     total = plain(sum(tree.get("http/responseCodeCount", {}).values()))
     now = lately(_points(second, "http/requestCount"), 10)
     return _tile(
@@ -60,7 +68,7 @@ def _requests(
     )
 
 
-def _errors(second: Mapping[str, Any], past: Mapping[str, Any]) -> dict[str, str]:
+def _errors(second: Mapping[str, Any], past: Mapping[str, Any]) -> dict[str, Any]:
     failed = lately(errors(second), MINUTE)
     every = lately(_points(second, "http/responseCodeCount"), MINUTE)
     share = (failed or 0.0) / every if every else None
@@ -74,7 +82,7 @@ def _errors(second: Mapping[str, Any], past: Mapping[str, Any]) -> dict[str, str
     )
 
 
-def _latency(second: Mapping[str, Any], past: Mapping[str, Any]) -> dict[str, str]:
+def _latency(second: Mapping[str, Any], past: Mapping[str, Any]) -> dict[str, Any]:
     found = second["series"].get("http/requestSeconds", {})
     counts = [[value or 0.0 for value in bucket] for bucket in found.get("buckets", ())]
     minute = {"bounds": found.get("bounds", ()), "buckets": [[sum(each)] for each in counts]}
@@ -101,7 +109,7 @@ def _tile(
     state: str = "none",
     limit: str = "",
     line: Sequence[float | None] = (),
-) -> dict[str, str]:
+) -> dict[str, Any]:
     bad = state in ("warn", "err") and limit
     text = f"{limit}, {note}" if bad else note
     return {"label": label, "value": value, "note": text, "state": state, "spark": spark(line)}

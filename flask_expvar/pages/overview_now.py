@@ -10,6 +10,7 @@ from ..variables.history import history_of
 from ..variables.registry import Registry
 from .links import query_string
 from .moments import iso, when
+from .overview_queues import tell_depths
 from .page import Query
 from .traces_dead import dead_html, tell_dead
 from .traces_list import merge_lists, tell_list
@@ -48,6 +49,7 @@ def tell_now(registry: Registry, query: Query) -> dict[str, Any]:
         "history": section(lambda: history.tell(SPANS[span], CHARTED, parts=True)),
         "failed": section(lambda: tell_list(tracer, failed_question(), query.sensitive)),
         "running": section(lambda: tell_list(tracer, running_question(), query.sensitive)),
+        "queues": section(lambda: tell_depths(registry, query)),
     }
 
 

@@ -43,14 +43,16 @@ def tell_queues(
     *,
     speaks: bool,
     sensitive: bool,
+    budget: float = BUDGET,
     clock: Clock = time.monotonic,
     wall: Clock = time.time,
 ) -> dict[str, Any]:
     """Return what this process knows of the queues that are meant.
 
     :param speaks: whether it is also asked for what all workers share.
+    :param budget: seconds for all of them together.
     """
-    until = clock() + BUDGET
+    until = clock() + budget
     wanted = [
         each
         for name, each in sorted(queues.items())
@@ -60,7 +62,7 @@ def tell_queues(
     share = max(len(wanted), 1)
     limits = Limits(TOLD_BYTES // share, TELLING_BUDGET / share, clock, wall, sensitive)
     calls = [(each, _begin(each, asked, limits)) for each in wanted]
-    told = [_section(source, call, until, sensitive) for source, call in calls]
+    told = [_section(source, call, until, budget, sensitive) for source, call in calls]
     return {"names": [shown_name(name) for name in sorted(queues)], "queues": told}
 
 
@@ -80,13 +82,13 @@ def _begin(source: Source, asked: Question, limits: Limits) -> Call | Exception:
 
 
 def _section(
-    source: Source, call: Call | Exception, until: float, sensitive: bool
+    source: Source, call: Call | Exception, until: float, budget: float, sensitive: bool
 ) -> dict[str, Any]:
     section = {"name": shown_name(source.name), "shared": source.shared, "error": ""}
     try:
         if isinstance(call, Exception):
             raise call
-        return {**section, **call.result(until)}
+        return {**section, **call.result(until, budget)}
     except (LateError, OddError) as error:
         return {**section, "error": str(error)}
     except BaseException as error:

@@ -47,7 +47,7 @@ def _section(section: Mapping[str, Any], asked: Question, number: int) -> dict[s
         **shown,
         "depth": f"{section['depth']:,}",
         "depth_number": section["depth"],
-        "oldest": "" if section["oldest"] is None else _age(section["oldest"]),
+        "oldest": "" if section["oldest"] is None else age(section["oldest"]),
         "of_all": section["oldestIsOfAll"],
         "states": [
             {"state": short(state), "count": f"{count:,}", **_mark(state)}
@@ -73,7 +73,8 @@ def _mark(state: str) -> dict[str, str]:
     return {"mark": mark, "tone": tone}
 
 
-def _age(seconds: float) -> str:
+def age(seconds: float) -> str:
+    """Return how old something is; what is of the future, for how long that lasts."""
     return duration(seconds) if seconds >= 0 else f"in {duration(-seconds)}"
 
 
@@ -85,7 +86,7 @@ def _row(item: Mapping[str, Any]) -> dict[str, Any]:
     created = item["created"]
     return {
         **row,
-        "age": "" if item["age"] is None else _age(item["age"]),
+        "age": "" if item["age"] is None else age(item["age"]),
         "created": None if created is None else {"text": when(created), "iso": iso(created)},
         "from": short(item["from"]),
         "to": [short(each) for each in item["to"]],
