@@ -10,7 +10,7 @@ from typing import Any
 
 from .._native import allocate_lock, original, start_thread
 from .texts import clean
-from .vars_table import visible
+from .visible import visible
 
 #: Seconds for all functions of one page. What a sibling asks has to be told within a second.
 BUDGET = 0.8

@@ -8,7 +8,7 @@ from html import escape
 
 from ..redaction import HIDDEN, redact_text
 from ..traces.tracer import LONGEST_NAME
-from .vars_table import visible
+from .visible import visible
 
 #: One character may take so many bytes on a page or in JSON: an escape of an odd one.
 WIDEST = 12

@@ -12,6 +12,7 @@ from ..variables.layout import Spec
 from ..variables.reading import Row, nest
 from .page import Scene
 from .vars_secrets import help_text
+from .visible import visible as visible
 
 #: Rows of a page unless ``limit`` says otherwise, and at the most.
 USUAL, MOST = 200, 2000
@@ -122,13 +123,6 @@ def plain(value: Any) -> str:
         return f"{value:,.6g}"
     text = visible(value if isinstance(value, str) else _json.compact(value))
     return text if len(text) <= 200 else text[:199] + "…"
-
-
-def visible(text: str) -> str:
-    """Return *text* with what would hide or turn the rest of it written out."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def _pairs(value: dict[str, Any]) -> dict[str, Any]:
