@@ -153,7 +153,7 @@ def test_a_section_that_fails_costs_itself_alone(
     assert answer.text.count("✖ RuntimeError") == 3
     assert "Responses by status" in answer.text
     assert json.loads(client.get("/debug/.json", headers=OPEN).text)["failed"] == {
-        "error": "RuntimeError"
+        "error": "RuntimeError: a bug"
     }
 
 

@@ -17,6 +17,8 @@ from .memory_table import html
 from .page import Query, Scene
 from .vars import JSON, collector
 
+NO_PAUSES = dict.fromkeys(("count", "total_ns", "last", "median_ns", "p95_ns", "max_ns"), 0)
+
 
 class Memory:
     """The page of memory."""
@@ -73,7 +75,8 @@ class Memory:
 
     def html(self, scene: Scene) -> dict[str, Any]:
         """Return the data of the template."""
-        return html(scene.answers, merge(scene.answers), pauses(scene), question(scene.query))
+        took = scene.section("The collector's pauses", lambda: pauses(scene), NO_PAUSES)
+        return html(scene.answers, merge(scene.answers), took, question(scene.query))
 
 
 def pauses(scene: Scene) -> dict[str, Any]:

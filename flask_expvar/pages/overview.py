@@ -19,7 +19,7 @@ from .memory import Memory
 from .metrics import Metrics
 from .moments import duration
 from .overview_charts import charts, tiles
-from .overview_now import dead, failures, section, slowest, tell_now, trends, whole
+from .overview_now import dead, failures, section, slowest, tell_now, trends, unmade, whole
 from .own import own_pages
 from .page import Page, Query, Scene
 from .profile import ProfilePage
@@ -71,6 +71,7 @@ class Overview:
         texts = replace(scene, answers=said)
         tree = nest(rows(texts))
         base = builtins(texts)
+        scene.broken.update(unmade(scene))
         worker = scene.query.text("worker")
         past, second = trends(answers, "history"), trends(answers, "second")
         process = base["process"]
@@ -88,11 +89,14 @@ class Overview:
                 {"name": name, "href": query_string({"worker": worker, "span": name})}
                 for name in SPANS
             ],
-            "charts": section(lambda: charts(past)),
+            "charts": section(lambda: charts(past), scene.sensitive),
             "history": past,
-            "failed": section(lambda: failures(answers, worker)),
-            "running": section(lambda: slowest(answers, worker)),
-            "dead": section(lambda: dead(scene.registry, scene.only.pid if scene.only else None)),
+            "failed": section(lambda: failures(answers, worker), scene.sensitive),
+            "running": section(lambda: slowest(answers, worker), scene.sensitive),
+            "dead": section(
+                lambda: dead(scene.registry, scene.only.pid if scene.only else None),
+                scene.sensitive,
+            ),
             "codes": [
                 {"key": visible(key), "value": plain(value)}
                 for key, value in _map(tree, "http/responseCodeCount").items()

@@ -11,7 +11,7 @@ from ..variables.registry import Registry
 from .links import query_string
 from .moments import iso, when
 from .overview_queues import tell_depths
-from .page import Query
+from .page import Query, Scene, told_of
 from .traces_dead import dead_html, tell_dead
 from .traces_list import merge_lists, tell_list
 from .traces_question import Question, question
@@ -27,6 +27,14 @@ CHARTED = (
     "http/requestsInFlight",
 )
 TILED = CHARTED[:3]
+#: What the sections that workers tell of are called.
+TOLD = {
+    "second": "The last minute",
+    "history": "The past",
+    "failed": "Errors",
+    "running": "What runs",
+    "queues": "Queues",
+}
 
 
 def failed_question() -> Question:
@@ -44,21 +52,32 @@ def tell_now(registry: Registry, query: Query) -> dict[str, Any]:
     history, tracer = history_of(registry), tracer_of(registry)
     history.tick()  # a process without siblings has no thread that does
     span = span_of(query)
-    return {
-        "second": section(lambda: history.tell(1, TILED, parts=True)),
-        "history": section(lambda: history.tell(SPANS[span], CHARTED, parts=True)),
-        "failed": section(lambda: tell_list(tracer, failed_question(), query.sensitive)),
-        "running": section(lambda: tell_list(tracer, running_question(), query.sensitive)),
-        "queues": section(lambda: tell_depths(registry, query)),
+    sections: dict[str, Callable[[], Any]] = {
+        "second": lambda: history.tell(1, TILED, parts=True),
+        "history": lambda: history.tell(SPANS[span], CHARTED, parts=True),
+        "failed": lambda: tell_list(tracer, failed_question(), query.sensitive),
+        "running": lambda: tell_list(tracer, running_question(), query.sensitive),
+        "queues": lambda: tell_depths(registry, query),
     }
+    return {name: section(make, query.sensitive) for name, make in sections.items()}
 
 
-def section(make: Callable[[], Any]) -> Any:
+def section(make: Callable[[], Any], sensitive: bool) -> Any:
     """Return what *make* returns; what it raises costs this section of the page alone."""
     try:
         return make()
     except Exception as error:
-        return {"error": type(error).__name__}
+        return {"error": told_of(error, sensitive)}
+
+
+def unmade(scene: Scene) -> dict[str, str]:
+    """Return which sections workers could not tell of, and why."""
+    return {
+        f"{TOLD.get(name, name)} of worker {pid}": told["error"]
+        for pid, answer in scene.answers.items()
+        for name, told in answer.items()
+        if isinstance(told, dict) and "error" in told
+    }
 
 
 def whole(answers: Mapping[int, Mapping[str, Any]], name: str) -> dict[int, Any]:

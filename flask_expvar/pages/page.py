@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -14,6 +15,9 @@ from ..variables.reading import Part
 from ..variables.registry import Registry
 from ..workers.membership import Membership, membership
 from ..workers.sockets import DEADLINE
+from .budget import said
+
+_log = logging.getLogger("flask_expvar")
 
 #: Longer parameters than this are refused: nobody means them.
 LONGEST_PARAMETER = 256
@@ -102,8 +106,10 @@ class Scene:
     """All that a page works with: who there is, who is meant, and what they answered.
 
     :param answers: what each worker collected, by pid; this process's own among them.
-    :param missing: live workers that did not answer in time.
+    :param missing: live workers that did not answer, in time or at all.
     :param only: the worker that ``?worker=`` asks for.
+    :param failed: what was raised in those of the missing ones that did answer.
+    :param broken: the sections of the page that could not be made, and why.
     """
 
     registry: Registry
@@ -113,6 +119,8 @@ class Scene:
     answers: dict[int, Any] = field(default_factory=dict)
     missing: list[int] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    failed: dict[int, str] = field(default_factory=dict)
+    broken: dict[str, str] = field(default_factory=dict)
     now: float = field(default_factory=time.time)
     #: Which media types the client accepts, as HTTP has it.
     accept: str = ""
@@ -122,12 +130,31 @@ class Scene:
         """Whether who asks may see what is sensitive, such as the messages of exceptions."""
         return self.query.sensitive
 
+    def section(self, name: str, make: Callable[[], Any], otherwise: Any) -> Any:
+        """Return what *make* returns; what it raises costs this section of the page alone.
+
+        :param otherwise: what stands in the page then; the frame tells why.
+        """
+        try:
+            return make()
+        except (ParameterError, UnknownError):
+            raise
+        except Exception as error:
+            self.broken[name] = told_of(error, self.sensitive)
+            return otherwise
+
     @property
     def workers(self) -> list[Part]:
         """The live workers that this answer is about, by slot."""
         if self.only is not None:
             return [self.only]
         return sorted((p for p in self.parts if p.live and p.worker), key=lambda part: part.slot)
+
+
+def told_of(error: Exception, sensitive: bool) -> str:
+    """Return what a page tells of an error that nobody has foreseen, and log where it was."""
+    _log.warning("a part of a debug page could not be made", exc_info=error)
+    return said(error, sensitive)
 
 
 class Page(Protocol):
@@ -259,10 +286,18 @@ def _ask(page: Page, found: Scene, shares: Membership) -> None:
         answer = answers.get(part.slot)
         if isinstance(answer, dict) and "data" in answer:
             found.answers[part.pid] = answer["data"]
-        else:
-            found.missing.append(part.pid)
+            continue
+        found.missing.append(part.pid)
+        if isinstance(answer, dict) and "failed" in answer:
+            found.failed[part.pid] = str(answer["failed"])
     if here:
-        found.answers[own] = page.collect(found.registry, found.query)
+        try:
+            found.answers[own] = page.collect(found.registry, found.query)
+        except (ParameterError, UnknownError):
+            raise
+        except Exception as error:
+            found.missing.append(own)
+            found.failed[own] = told_of(error, found.sensitive)
 
 
 def answer(pages: Mapping[str, Page], registry: Registry, request: Any) -> Any:
@@ -270,6 +305,7 @@ def answer(pages: Mapping[str, Page], registry: Registry, request: Any) -> Any:
 
     A parameter that is not allowed is the sibling's to refuse; here it is no answer.
     """
+    query = None
     try:
         query = Query(
             request.get("query", {}),
@@ -280,5 +316,7 @@ def answer(pages: Mapping[str, Page], registry: Registry, request: Any) -> Any:
         if "action" in request:
             return {"data": page.act(registry, request["action"], query)}
         return {"data": page.collect(registry, query)}
-    except ParameterError as error:
+    except (ParameterError, UnknownError) as error:
         return {"error": str(error)}
+    except Exception as error:
+        return {"failed": told_of(error, query is not None and query.sensitive)}

@@ -105,7 +105,8 @@ def _known(scene: Scene) -> list[Known]:
 
 def list_html(scene: Scene, asked: Question) -> dict[str, Any]:
     """Return the data of the form, of what is running and of what is kept."""
-    rows = [_row(each, asked) for each in _known(scene)]
+    kept = scene.section("The list of profiles", lambda: _known(scene), [])
+    rows = [_row(each, asked) for each in kept]
     limit, why = longest()
     return {
         "running": [row for row in rows if not row["done"]],

@@ -58,7 +58,9 @@ class Threads:
         asked = question(scene.query)
         first, last = self._looks(scene, asked)
         with short_turns():
-            return html(_data(first, last, asked), asked)
+            shown = html(_data(first, last, asked), asked)
+        scene.broken.update(last.broken)
+        return shown
 
     def _looks(self, first: Scene, asked: Question) -> tuple[Scene | None, Scene]:
         """Return the look before the last one, if there is one, and the last one."""
@@ -76,13 +78,14 @@ def _data(first: Scene | None, last: Scene, asked: Question) -> dict[str, Any]:
         "seconds": 0.0 if first is None else asked.seconds,
         "workers": [part.pid for part in last.workers],
         "missing": last.missing,
-        "stuck": stuck(last),
+        "stuck": last.section("Workers that stand still", lambda: stuck(last), []),
     }
 
 
 def stuck(scene: Scene) -> list[dict[str, Any]]:
     """Return what could be learnt of the workers that did not answer."""
-    silent = [part for part in scene.workers if part.pid in scene.missing]
+    missing = set(scene.missing) - set(scene.failed)
+    silent = [part for part in scene.workers if part.pid in missing]
     return [
         {"pid": each.pid, "note": each.note, "stack": clean(each.stack, LONGEST_STACK)}
         for each in membership(scene.registry).stopped(silent)

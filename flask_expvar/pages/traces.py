@@ -66,7 +66,10 @@ class Traces:
             MATRIX: matrix_html, LIST: list_html, LATENCY: latency_html, TRACE: trace_html
         }[asked.view](told(scene, asked), asked)  # fmt: skip
         kept = asked.same(worker="")
-        dead = dead_html(_dead(scene)) if asked.view == MATRIX else None
+        none: dict[str, Any] = {"deaths": [], "of": 0}
+        dead = None
+        if asked.view == MATRIX:
+            dead = scene.section("Workers that died", lambda: dead_html(_dead(scene)), none)
         return {"view": asked.view, "keep": kept[1:], "now": scene.now, "dead": dead, **shown}
 
 

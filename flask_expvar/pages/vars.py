@@ -71,8 +71,8 @@ class Vars:
         name = scene.query.text("name")
         if name:
             described = described_by(scene, name).get(name)
-            return one_html(scene, name, described, builtins(scene), errors)
-        return with_trends(scene, table(scene, rows(scene), builtins(scene), errors))
+            return one_html(scene, name, described, runtime_of(scene), errors)
+        return with_trends(scene, table(scene, rows(scene), runtime_of(scene), errors))
 
 
 def said(registry: Registry) -> Iterable[tuple[tuple[str, ...], Var]]:
@@ -158,6 +158,12 @@ def builtins(scene: Scene) -> dict[str, Any]:
         "python": runtime.python(),
         "workers": by_worker(scene, each),
     }
+
+
+def runtime_of(scene: Scene) -> dict[str, Any]:
+    """Return what the runtime publishes; where that fails the page is without it."""
+    found: dict[str, Any] = scene.section("What the runtime publishes", lambda: builtins(scene), {})
+    return found
 
 
 def by_worker(scene: Scene, each: Iterable[dict[str, Any]] | None = None) -> dict[str, Any]:

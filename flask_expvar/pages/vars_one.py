@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..exceptions import UnknownError
@@ -11,7 +11,7 @@ from .charts import MOST_SERIES, bar_chart, heat_map, line_chart, spark, summed
 from .histories import MOST, ask_histories
 from .links import query_string
 from .page import Scene
-from .trends import SPANS, lately, percentiles, span_of
+from .trends import SPANS, lately, merged, percentiles, span_of
 from .units import number
 from .vars_table import plain, row, visible, weight
 
@@ -23,13 +23,18 @@ STEP, MINUTE = 5, 12
 
 def with_trends(scene: Scene, found: dict[str, Any]) -> dict[str, Any]:
     """Return the data of the table with the last five minutes of its first rows."""
-    past = ask_histories(scene, [each["name"] for each in found["rows"][:MOST]], STEP, False)
+    names = [each["name"] for each in found["rows"][:MOST]]
+    past = _past(scene, names, STEP, False)
     for each in found["rows"]:
         series = past["series"].get(each["name"], {"points": [], "mode": "max"})
         rate = lately(series["points"], MINUTE) if series["mode"] is None else None
         each["trend"] = spark(series["points"])
         each["rate"] = "" if rate is None else f"{number(rate)}/s"
     return {**found, "view": "table", "keep": _kept(found["query"])}
+
+
+def _past(scene: Scene, names: Sequence[str], step: int, parts: bool) -> dict[str, Any]:
+    return scene.section("The past", lambda: ask_histories(scene, names, step, parts), merged(()))  # type: ignore[no-any-return]
 
 
 def _kept(given: Mapping[str, Any]) -> str:
@@ -49,7 +54,7 @@ def one_data(
     if described is None:
         raise UnknownError(f"There is no variable {name!r}.", link=("vars", "All variables"))
     span = span_of(scene.query)
-    past = ask_histories(scene, [name], SPANS[span], True)
+    past = _past(scene, [name], SPANS[span], True)
     return {
         "name": name,
         **described,

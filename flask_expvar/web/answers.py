@@ -20,7 +20,8 @@ PLAIN = "text/plain; charset=utf-8"
 READING = "GET, HEAD"
 TITLES = {
     400: "Bad request", 403: "Forbidden", 404: "Not found", 405: "Not allowed", 409: "Conflict",
-    411: "No length", 413: "Too long", 429: "Too many tries", 501: "Not possible here", 503: "Busy",
+    411: "No length", 413: "Too long", 429: "Too many tries", 501: "Not possible here",
+    503: "Not now",
 }  # fmt: skip
 
 

@@ -85,6 +85,8 @@ class Frames:
                 for part in workers
             ],
             "missing": found.missing if found else [],
+            "failed": list(found.failed) if found else [],
+            "broken": broken(found) if found else {},
             "only": found.only.pid if found and found.only else None,
             "notes": [*(found.notes if found else []), *filter(None, [undone])],
             "version": version(),
@@ -94,6 +96,12 @@ class Frames:
             "json": twin,
             "cost": self.spent + history_of(self._registry).cost,
         }
+
+
+def broken(found: Scene) -> dict[str, str]:
+    """Return what of a page could not be made, and why."""
+    workers = {f"The part of worker {pid}": error for pid, error in found.failed.items()}
+    return {**workers, **found.broken}
 
 
 def refresh_of(query: Query) -> int:

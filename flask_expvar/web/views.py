@@ -12,12 +12,13 @@ from typing import Any
 
 from flask import Flask, Request, Response, current_app, request
 from flask.blueprints import BlueprintSetupState
+from werkzeug.exceptions import HTTPException
 
 from ..exceptions import ParameterError, SettingError, UnknownError
 from ..pages.metrics import Metrics, configure
 from ..pages.overview import all_pages
 from ..pages.own import own_pages
-from ..pages.page import Acting, Page, Scene, scene
+from ..pages.page import Acting, Page, scene, told_of
 from ..pages.vars_table import visible
 from ..settings import Settings
 from ..sources.config import provide
@@ -121,9 +122,7 @@ class Mount:
             route(state, f"/{page.name}", endpoint, shown)
             twin = self._guarded(self._show(page, True))
             route(state, f"/{page.name}.json", f"{endpoint}_json", twin)
-        pprof = Pprof(
-            self._registry, lambda title: self._frame(title, None, None, time.perf_counter())
-        )
+        pprof = Pprof(self._registry, self._bare_frame)
         route(state, "/pprof", "pprof_slash", self._guarded(add_slash))
         route(state, "/pprof/", "pprof", self._guarded(pprof.index))
         named = self._guarded(pprof.view, post=pprof.view, limited=False)
@@ -271,6 +270,11 @@ class Mount:
             response = self._problem(error.status, error.sentence)
             response.headers.extend(error.headers)
             return response
+        except HTTPException:
+            raise
+        except Exception as error:
+            told = told_of(error, decision.level >= Level.SENSITIVE)
+            return self._problem(503, f"This could not be made: {told}. The log tells where.")
 
     def _act(self, page: Acting, decision: Decision) -> Response:
         status = 400
@@ -299,7 +303,8 @@ class Mount:
                 audit.looked(decision, page.name, 200)
             accept = request.headers.get("Accept", "")
             found = scene(page, self._registry, request.args, sensitive=sensitive, accept=accept)
-            if not (twin or plain or _is_plain(page, found)) and is_browser():
+            asked = isinstance(page, Metrics) and page.is_plain(found.query)
+            if not (twin or plain or asked) and is_browser():
                 data = page.html(found)
                 frame = self._frame(
                     page.title, page, found, began, level=decision.level, allowed=self._allowed
@@ -343,8 +348,3 @@ class Mount:
             "error", status=status, title=title, sentence=sentence, link=link, frame=frame
         )
         return Response(body, status=status, mimetype="text/html")
-
-
-def _is_plain(page: Page, found: Scene) -> bool:
-    """Return whether a browser, too, gets the machine form that it has asked for."""
-    return isinstance(page, Metrics) and page.is_plain(found.query)
