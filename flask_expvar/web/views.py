@@ -32,7 +32,7 @@ from .answers import READING, TITLES, Problem, is_browser, plain, signed
 from .compressing import compress
 from .decision import DENIED, Decision, Level
 from .files import render
-from .frames import Frames, fingerprint
+from .frames import Frames
 from .joining import join
 from .login import Login, level_parameter
 from .monitor import Listener
@@ -40,6 +40,7 @@ from .permits import Permits
 from .pprof import Pprof, marked
 from .profiling import profile_post, profile_view
 from .program import FlaskApp
+from .showing import html_response
 from .signals import listen
 from .startup import mount_warnings, startup_warnings
 from .tickets import Tickets, keys_of
@@ -309,10 +310,7 @@ class Mount:
                 frame = self._frame(
                     page.title, page, found, began, level=decision.level, allowed=self._allowed
                 )
-                body = render(template or page.name or "overview", data=data, frame=frame)
-                response = Response(body, mimetype="text/html")
-                response.set_etag(fingerprint(body), weak=True)
-                response.make_conditional(request)
+                response = html_response(template or page.name or "overview", data, frame)
             else:
                 text, media_type = page.machine(found, twin)
                 response = Response(text, content_type=media_type)
