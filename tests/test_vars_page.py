@@ -118,3 +118,92 @@ def test_ten_thousand_variables_are_no_trouble(
     assert time.thread_time() - began < 2
     assert len(answer.data) < 2 * 2**20
     assert "showing 2,000 of 10," in answer.text
+
+
+def shown(client: FlaskClient, query: str) -> list[str]:
+    """Return the names on the page, which are those of its twin and of the annotated one, too."""
+    page = client.get(f"/debug/vars?limit=2000&{query}", headers=HTML)
+    twin = client.get(f"/debug/vars.json?{query}", headers=OPEN).get_json()
+    full = client.get(f"/debug/vars.json?full=1&{query}", headers=OPEN).get_json()
+    found = [name.replace("%2F", "/") for name in names(page.text)]
+    assert page.status_code == 200
+    assert sorted(twin) == found
+    assert sorted(full["vars"]) == [name for name in found if name not in full["runtime"]]
+    assert full["shown"] == len(full["vars"]) <= full["total"]
+    return found
+
+
+def test_every_form_has_the_same_filters(client: FlaskClient, registry: expvar.Registry) -> None:
+    registry.new_int("shop/orders").add(2)
+    registry.new_int("shop/refunds")
+    registry.new_map("shop/none")
+    registry.new_map("shop/zeros").add("a", 0)
+    registry.new_histogram("shop/seconds")
+    registry.new_string("shop/text")
+    registry.publish("shop/broken", lambda: 1 / 0)
+    registry.new_int("jobs/orders").add(1)
+
+    assert shown(client, "under=shop/&nonzero=1") == ["shop/broken", "shop/orders"]
+    assert shown(client, "q=ORDERS") == ["jobs/orders", "shop/orders"]
+    assert shown(client, "q=orders&under=shop/") == ["shop/orders"]
+    assert "memstats" in shown(client, "nonzero=1")
+    assert "shop/refunds" in shown(client, "nonzero=0")
+
+
+def test_what_has_changed_since_a_moment_is_shown_alone(
+    client: FlaskClient, registry: expvar.Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = time.time() - 400
+    monkeypatch.setattr("flask_expvar.variables.history.time.time", lambda: now)
+    monkeypatch.setattr("flask_expvar.variables.said.time.time_ns", lambda: int(now * 1e9))
+    counts = [registry.new_int(f"n/{name}") for name in ("never", "long", "lately")]
+    gauge, keyed = registry.new_float("n/gauge", multiprocess_mode="max"), registry.new_map("n/map")
+    text = registry.new_string("n/text")
+    for each in counts:
+        each.add(1)
+    text.set("early")
+    history = history_of(registry)
+    for second in range(400):
+        now += 1
+        if second == 50:
+            counts[1].add(1)
+        if second == 350:
+            counts[2].add(1)
+            gauge.set(0.5)
+            keyed.add("up", 1)
+            keyed.add("down", -1)
+            text.set("late")
+            moment = now
+        history.tick()
+
+    late = ["n/gauge", "n/lately", "n/map", "n/text"]
+    assert shown(client, "under=n/&since=1m") == late
+    assert shown(client, f"under=n/&since={moment - 5:.0f}") == late
+    assert shown(client, f"under=n/&since={moment + 1:.0f}") == []
+    # Before the history begins, its beginning counts.
+    assert shown(client, "under=n/&since=15m") == sorted([*late, "n/long"])
+    assert shown(client, "under=n/&since=15m&nonzero=1&q=l") == ["n/lately", "n/long"]
+    gauge.set(0.25)
+    assert shown(client, "under=n/&since=now") == []
+    assert "n/gauge" in shown(client, f"since={now:.0f}")
+
+
+def test_the_form_keeps_its_filters_and_offers_to_watch_from_now_on(client: FlaskClient) -> None:
+    page = unescape(client.get("/debug/vars?nonzero=1&since=5m&refresh=5", headers=HTML).text)
+    assert '<input type="checkbox" name="nonzero" value="1" checked>' in page
+    assert '<option value="5m" selected>in the last 5 min</option>' in page
+    assert re.search(r'href="\?under=[^"]*&nonzero=1&since=5m|nonzero=1&since=5m[^"]*under=', page)
+
+    page = unescape(client.get("/debug/vars?since=now&q=none", headers=HTML).text)
+    link = re.search(r'href="(\?q=none&since=\d{10})">Look what has changed', page)
+    assert link is not None
+    assert client.get(f"/debug/vars{link[1]}", headers=HTML).status_code == 200
+
+
+@pytest.mark.parametrize("query", ["since=yesterday", "since=1h", "since=-1", "nonzero=yes"])
+@pytest.mark.parametrize("path", ["vars", "vars.json", "vars.json?full=1"])
+def test_a_filter_that_is_not_allowed_is_named(client: FlaskClient, path: str, query: str) -> None:
+    answer = client.get(f"/debug/{path}{'&' if '?' in path else '?'}{query}", headers=OPEN)
+    assert answer.status_code == 400
+    assert query.partition("=")[0] in answer.text
+    assert "allowed" in answer.text

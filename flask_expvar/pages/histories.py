@@ -13,6 +13,7 @@ from ..workers.membership import membership
 from ..workers.sockets import DEADLINE
 from .page import Query, Scene
 from .trends import merged
+from .vars_filter import Filter
 
 #: So many variables are asked for at once: 200 take 4 ms of each worker.
 MOST = 200
@@ -45,6 +46,36 @@ class Histories:
         return {}
 
 
+class Changes(Histories):
+    """What a worker asks its siblings: which of their variables have changed."""
+
+    name = "(changes)"
+
+    def collect(self, registry: Registry, query: Query) -> Any:
+        """Return the names of this process's variables that have changed."""
+        return history_of(registry).changed(float(query.given["since"]))
+
+
+def changed_names(scene: Scene, asked: Filter) -> set[str] | None:
+    """Return what has changed since the moment that is asked for, None if none is.
+
+    Numbers by the histories of the workers, texts by when they were set. Of functions, and of
+    what the runtime publishes, nobody knows what they were.
+    """
+    if asked.moment is None:
+        return None
+    if asked.since == "now":
+        return set()
+    texts = {
+        each["path"][0]
+        for told in scene.answers.values()
+        for each in told
+        if each["when"] / 1e9 >= asked.moment
+    }
+    numbers = _ask(scene, Changes(), {"since": repr(asked.moment)})
+    return texts | {name for names in numbers for name in names}
+
+
 def ask_histories(scene: Scene, names: Sequence[str], step: int, parts: bool) -> dict[str, Any]:
     """Return the histories of some variables over the workers that the page is about.
 
@@ -52,7 +83,11 @@ def ask_histories(scene: Scene, names: Sequence[str], step: int, parts: bool) ->
     """
     given = {"step": str(step), "parts": str(int(parts))}
     given |= {str(number): name for number, name in enumerate(names[:MOST])}
-    page, own = Histories(), os.getpid()
+    return merged(_ask(scene, Histories(), given))
+
+
+def _ask(scene: Scene, page: Histories, given: dict[str, str]) -> list[Any]:
+    own = os.getpid()
     others = [part for part in scene.workers if part.pid != own and part.pid not in scene.missing]
     request = {"page": page.name, "query": given}
     answers = membership(scene.registry).ask(others, request, DEADLINE)
@@ -65,4 +100,4 @@ def ask_histories(scene: Scene, names: Sequence[str], step: int, parts: bool) ->
             scene.missing.append(part.pid)
     if any(part.pid == own for part in scene.workers):
         found.append(page.collect(scene.registry, Query(given)))
-    return merged(found)
+    return found

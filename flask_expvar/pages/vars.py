@@ -18,7 +18,9 @@ from ..variables.reading import Part, Row, nest
 from ..variables.registry import Registry
 from ..variables.runtime import runtime as own_runtime
 from ..variables.said import Func, String
+from .histories import changed_names
 from .page import Query, Scene
+from .vars_filter import Filter, filter_of
 from .vars_one import one_data, one_html, with_trends
 from .vars_secrets import help_text, without_secrets
 from .vars_table import table
@@ -58,9 +60,10 @@ class Vars:
             described = described_by(scene, name).get(name)
             data = one_data(scene, name, described, builtins(scene))
             return json.dumps(data, allow_nan=False, sort_keys=True) + "\n", JSON
+        asked = filter_of(scene.query, scene.now)
         if twin and scene.query.flag("full"):
-            return json.dumps(full(scene), allow_nan=False, sort_keys=True) + "\n", JSON
-        return go_text(scene), JSON
+            return json.dumps(full(scene, asked), allow_nan=False, sort_keys=True) + "\n", JSON
+        return (filtered_text(scene, asked) if asked.narrows else go_text(scene)), JSON
 
     def html(self, scene: Scene) -> dict[str, Any]:
         """Return the rows of the table, filtered by ``q``, or one variable by its ``name``.
@@ -72,7 +75,9 @@ class Vars:
         if name:
             described = described_by(scene, name).get(name)
             return one_html(scene, name, described, runtime_of(scene), errors)
-        return with_trends(scene, table(scene, rows(scene), runtime_of(scene), errors))
+        asked, found = filter_of(scene.query, scene.now), rows(scene)
+        changed = scene.section("What has changed", lambda: changed_names(scene, asked), None)
+        return with_trends(scene, table(scene, found, runtime_of(scene), errors, asked, changed))
 
 
 def said(registry: Registry) -> Iterable[tuple[tuple[str, ...], Var]]:
@@ -214,6 +219,16 @@ def go_text(scene: Scene) -> str:
     return form.filled([part.live for part in scene.parts], said_by_all(scene), given)
 
 
+def filtered_text(scene: Scene, asked: Filter) -> str:
+    """Return the page with the variables that are asked for alone."""
+    found, told = rows(scene), builtins(scene)
+    tree = nest(found)
+    values = {**told, **tree}
+    names = set(asked.names(values, values, changed_names(scene, asked)))
+    given = {name: _json.compact(told[name]) for name in names & told.keys()}
+    return written([row for row in found if row.path[0] in names], given)
+
+
 def _memstats_text(told: dict[str, Any]) -> str:
     """Return memstats in Go's order; most of it are two lists that seldom change."""
     lists = ("PauseNs", "PauseEnd")
@@ -228,15 +243,18 @@ def _list_text(numbers: tuple[int, ...]) -> str:
     return f"[{','.join(map(str, numbers))}]"
 
 
-def full(scene: Scene) -> dict[str, Any]:
-    """Return every variable with its kind, help, rule and the values of each worker."""
-    found = described_by(scene)
+def full(scene: Scene, asked: Filter) -> dict[str, Any]:
+    """Return each variable with its kind, help, rule and the values of each worker."""
+    every = described_by(scene)
+    values = {name: each["value"] for name, each in every.items()}
+    names = asked.names(every, values, changed_names(scene, asked))
+    found = {name: every[name] for name in names}
     return {
         "now": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(scene.now)),
         "workers": [part.pid for part in scene.workers],
         "missing": scene.missing,
         "notes": scene.notes,
-        "total": len(found),
+        "total": len(every),
         "shown": len(found),
         "runtime": builtins(scene),
         "vars": found,

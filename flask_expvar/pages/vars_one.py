@@ -13,6 +13,7 @@ from .links import query_string
 from .page import Scene
 from .trends import SPANS, lately, merged, percentiles, span_of
 from .units import number
+from .vars_filter import NAMES
 from .vars_table import plain, row, visible, weight
 
 #: Of one variable so many workers' own values are shown.
@@ -38,7 +39,7 @@ def _past(scene: Scene, names: Sequence[str], step: int, parts: bool) -> dict[st
 
 
 def _kept(given: Mapping[str, Any]) -> str:
-    return query_string({"q": given["q"], "under": given["under"]})[1:]
+    return query_string({name: given[name] for name in NAMES})[1:]
 
 
 def one_data(

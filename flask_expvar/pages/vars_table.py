@@ -10,7 +10,9 @@ from urllib.parse import urlencode
 from .. import _json
 from ..variables.layout import Spec
 from ..variables.reading import Row, nest
+from .links import query_string
 from .page import Scene
+from .vars_filter import AGES, Filter, clock
 from .vars_secrets import help_text
 from .visible import visible as visible
 
@@ -27,57 +29,58 @@ def table(
     found: list[Row],
     builtins: Mapping[str, Any],
     errors: Mapping[tuple[str, ...], str],
+    asked: Filter,
+    changed: set[str] | None,
 ) -> dict[str, Any]:
-    """Return the data of the template: the rows that match ``q``, at most ``limit`` of them.
-
-    With ``under`` only those whose name begins so.
-    """
-    q, under = scene.query.text("q"), scene.query.text("under")
+    """Return the data of the template: the rows that are asked for, at most ``limit``."""
     limit = scene.query.whole("limit", 1, MOST) or USUAL
     tree = nest(found)
     # Not by the name of the function below: Python 3.12.1 then loses that.
     specs = {each.path[0]: each.spec for each in found if len(each.path) == 1}
     every = sorted({**builtins, **tree})
-    below = [name for name in every if name.startswith(under)]
-    names = [name for name in below if q.lower() in name.lower()]
-    worker = scene.query.text("worker")
+    names = asked.names(every, {**builtins, **tree}, changed)
     rows = [
         row(name, specs.get(name), tree[name] if name in tree else builtins[name], errors)
         for name in names[:limit]
     ]
     for each in rows:
-        each["href"] = "?" + _encode({"name": each["name"], "worker": worker})
-    more = {"q": q, "under": under, "worker": worker, "limit": str(min(limit * 5, MOST))}
+        each["href"] = "?" + _encode({"name": each["name"], "worker": asked.worker})
     return {
-        "query": {"q": q, "under": under, "worker": worker, "limit": limit},
-        "tree": _tree(below, under, worker),
+        "query": {**asked.given, "worker": asked.worker, "limit": limit},
+        "tree": _tree(asked.below(every), asked),
+        "ages": AGES,
+        "since": "" if asked.moment is None else clock(asked.moment),
+        "from_now": asked.link() if asked.since == "now" else "",
         "total": len(every),
         "shown": len(rows),
         "matching": len(names),
         "rows": rows,
-        "more": "?" + _encode(more) if len(rows) < len(names) and limit < MOST else "",
-        "clear": "?" + _encode({"worker": worker}) if q or under else "",
+        "more": asked.link(limit=str(min(limit * 5, MOST)))
+        if len(rows) < len(names) and limit < MOST
+        else "",
+        "clear": query_string({"worker": asked.worker}) if asked.narrows else "",
     }
 
 
-def _tree(names: Sequence[str], under: str, worker: str) -> dict[str, Any]:
-    """Return the steps that lead to the prefix *under*, and the prefixes right below it."""
+def _tree(names: Sequence[str], asked: Filter) -> dict[str, Any]:
+    """Return the steps that lead to the prefix, and the prefixes right below it."""
+    under = asked.under
     rests = (name[len(under) :].partition("/") for name in names)
     counts = Counter(head + slash for head, slash, _ in rests if slash)
     steps = [under[: at + 1] for at, letter in enumerate(under) if letter == "/"]
     return {
-        "above": [_prefix(step, None, worker) for step in ["", *steps]] if under else [],
+        "above": [_prefix(step, None, asked) for step in ["", *steps]] if under else [],
         "below": [
-            _prefix(under + head, count, worker)
+            _prefix(under + head, count, asked)
             for head, count in sorted(counts.most_common(PREFIXES))
         ],
         "of": len(counts),
     }
 
 
-def _prefix(prefix: str, count: int | None, worker: str) -> dict[str, Any]:
-    link = "?" + _encode({"under": prefix, "worker": worker})
-    return {"text": prefix or "all", "count": count, "href": link}
+def _prefix(prefix: str, count: int | None, asked: Filter) -> dict[str, Any]:
+    given = {**asked.given, "q": "", "under": prefix, "worker": asked.worker}
+    return {"text": prefix or "all", "count": count, "href": "?" + _encode(given)}
 
 
 def _encode(given: Mapping[str, str]) -> str:

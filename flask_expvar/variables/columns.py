@@ -32,6 +32,11 @@ class Series:
     bounds: tuple[float, ...] = ()
     buckets: int = -1
 
+    def columns(self) -> list[int]:
+        """Return all of them."""
+        counts = range(self.buckets, self.buckets + len(self.bounds) + 1)
+        return [self.at, *self.keys.values(), *(counts if self.buckets >= 0 else ())]
+
 
 class Columns:
     """The layout of the rows of one registry; it only grows, and nothing in it moves.

@@ -123,6 +123,29 @@ class History:
             "full": self.columns.is_full,
         }  # fmt: skip
 
+    def changed(self, moment: float, now: float | None = None) -> list[str]:
+        """Return the variables that are not what they were at *moment*.
+
+        Where that was before the history begins, at its beginning; and it was a little earlier
+        than *moment*, at the last row that was taken until then.
+        """
+        self.tick(now)
+        with self._lock:
+            row = self.columns.row()
+            samples = sorted((s for ring in self._rings.values() for s in ring), key=_when)
+            series = dict(self.columns.series)
+        earlier = [sample for sample in samples if sample.when <= moment]
+        before = earlier[-1] if earlier else samples[0] if samples else Sample(moment, row)
+        return [
+            name
+            for name, each in series.items()
+            if any(row[column] != before.at(column) for column in each.columns())
+        ]
+
+
+def _when(sample: Sample) -> float:
+    return sample.when
+
 
 class Grid:
     """Samples laid on a grid of points that is the same in every process."""

@@ -7,7 +7,7 @@ import weakref
 from collections.abc import Mapping
 from typing import Any
 
-from ..pages.histories import Histories
+from ..pages.histories import Changes, Histories
 from ..pages.overview import all_pages
 from ..pages.own import own_pages
 from ..pages.page import answer
@@ -55,7 +55,7 @@ def join(registry: Registry, config: Mapping[str, Any]) -> Settings:
     """
     settings = Settings.load(config, os.environ)
     served = weakref.ref(registry)
-    pages = {**all_pages(), Histories.name: Histories()}
+    pages = {**all_pages(), Histories.name: Histories(), Changes.name: Changes()}
 
     def answer_sibling(request: Any) -> Any:
         found = served()
