@@ -220,6 +220,9 @@ STATE = """() => ({
 def test_focus_selection_scroll_and_open_details_survive_twenty_refreshes(
     browser: Browser, server: Gunicorn
 ) -> None:
+    # Two rows make a chart, and a worker takes one a second.
+    html = {"Accept": "text/html"}
+    server.wait_until(lambda: "table-memory" in server.get("/debug/?span=1m", headers=html).text)
     with refreshed(browser, server, "?refresh=2&span=1m") as (page, again):
         page.evaluate("""() => {
             document.querySelector("#table-memory").open = true;
@@ -274,6 +277,29 @@ def test_nobody_is_asked_while_the_tab_is_hidden_or_somebody_types(
                 document.dispatchEvent(new Event("visibilitychange"));
             }""")
             page.clock.run_for(300)
+
+
+def test_a_tab_that_is_left_alone_asks_every_other_minute_until_somebody_is_back(
+    browser: Browser, server: Gunicorn
+) -> None:
+    with refreshed(browser, server, "vars?q=shop&refresh=2") as (page, again):
+        again()
+        with page.expect_response(lambda answer: "/debug/" in answer.url):
+            page.clock.fast_forward(301_000)
+        page.wait_for_function(
+            "document.querySelector('.status').textContent.includes('every other minute')"
+        )
+        asked: list[str] = []
+        page.on("request", lambda request: asked.append(request.url))
+        page.clock.run_for(110_000)
+        assert asked == []
+        with page.expect_response(lambda answer: "/debug/" in answer.url):
+            page.clock.run_for(15_000)
+
+        with page.expect_response(lambda answer: "/debug/" in answer.url):
+            page.mouse.move(100, 100)
+            page.clock.run_for(300)
+        again()
 
 
 def test_a_banner_tells_that_the_server_is_gone(browser: Browser, tmp_path: Any) -> None:

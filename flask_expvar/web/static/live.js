@@ -8,8 +8,10 @@
   const status = live.querySelector(".status");
   const banner = document.getElementById("banner");
   const backOff = [5, 15, 60];
+  // A tab that nobody has touched for so many seconds asks every other minute: each look costs all workers.
+  const leftAlone = 300, slow = 120;
   let tag = "", errors = 0, timer = 0, paused = false, busy = false;
-  let answered = new Date(), told = 0;
+  let answered = new Date(), told = 0, touched = Date.now();
 
   const clock = (moment) => moment.toTimeString().slice(0, 8);
 
@@ -25,6 +27,8 @@
       told = Date.now();
     }
   };
+
+  const pace = () => (Date.now() - touched < 1000 * leftAlone ? seconds : Math.max(seconds, slow));
 
   const plan = (wait) => {
     clearTimeout(timer);
@@ -58,7 +62,7 @@
 
   const refresh = async () => {
     if (busy) return;
-    if (typing()) return plan(seconds);
+    if (typing()) return plan(pace());
     busy = true;
     const stop = new AbortController();
     const limit = setTimeout(() => stop.abort(), 15000);
@@ -80,8 +84,8 @@
       errors = 0;
       banner.hidden = true;
       document.body.classList.remove("stale");
-      say(`updated ${clock(answered)}`);
-      plan(seconds);
+      say(`updated ${clock(answered)}${pace() > seconds ? ", every other minute until you are back" : ""}`);
+      plan(pace());
     } catch (error) {
       failed("No answer");
     } finally {
@@ -90,12 +94,25 @@
     }
   };
 
-  document.addEventListener("visibilitychange", () => plan(document.hidden ? 0 : 0.2));
+  const back = () => {
+    const away = pace() > seconds;
+    touched = Date.now();
+    if (away && !errors) plan(0.2);
+  };
+
+  for (const name of ["pointermove", "pointerdown", "keydown", "wheel"]) {
+    document.addEventListener(name, back, { passive: true });
+  }
+
+  document.addEventListener("visibilitychange", () => {
+    if (!document.hidden) touched = Date.now();
+    plan(0.2);
+  });
 
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || typing()) return;
     if (event.key === "/") {
-      const search = document.querySelector("[role=search] input");
+      const search = document.querySelector("[role=search] input:not([type=hidden])");
       if (search) { search.focus(); event.preventDefault(); }
     } else if (event.key === "r") {
       refresh();
