@@ -12,6 +12,7 @@ from servers import Gunicorn
 from servers.waiting import wait_until
 
 from flask_expvar import Registry
+from flask_expvar.pages.histories import packed, unpacked
 from flask_expvar.variables.columns import MOST_COLUMNS, MOST_KEYS
 from flask_expvar.variables.history import MOST_MISSED, OWN, POINTS, History, history_of
 from flask_expvar.variables.store import LocalStore
@@ -122,6 +123,23 @@ def test_a_few_missed_seconds_are_filled_and_many_are_a_gap(
     missed = 1 + MOST_MISSED
     assert found[-1 - int(late - NOW) :][: missed + 1] == [None, *[8 / missed] * missed]
     assert found[-1] is None
+
+
+def test_what_stands_still_has_zeros_and_gaps_where_what_counts_has_rates_and_gaps(
+    registry: Registry, history: History
+) -> None:
+    still, moving = registry.new_int("still"), registry.new_int("moving")
+    still.add(5)
+    for second in (*range(10), *range(30, 60)):
+        moving.add(1)
+        history.tick(NOW + second)
+
+    told = history.tell(1, ["still", "moving"], now=NOW + 59)
+    gaps = [value is None for value in told["series"]["moving"]["points"]]
+    assert [value is None for value in told["series"]["still"]["points"]] == gaps
+    assert set(told["series"]["still"]["points"]) == {None, 0.0}
+    assert unpacked(packed(told)) == told
+    assert packed(told)["series"]["still"]["points"] is None
 
 
 def test_what_is_declared_later_and_what_is_deleted_never_count_below_zero(

@@ -35,7 +35,7 @@ class Histories:
         history = history_of(registry)
         history.tick()  # a process without siblings has no thread that does
         step = int(query.choice("step", "1", "5", "15") or 5)
-        return history.tell(step, names[:MOST], parts=query.flag("parts"))
+        return packed(history.tell(step, names[:MOST], parts=query.flag("parts")))
 
     def machine(self, scene: Scene, twin: bool) -> tuple[str, str]:
         """Return nothing: nobody can ask for it."""
@@ -83,7 +83,25 @@ def ask_histories(scene: Scene, names: Sequence[str], step: int, parts: bool) ->
     """
     given = {"step": str(step), "parts": str(int(parts))}
     given |= {str(number): name for number, name in enumerate(names[:MOST])}
-    return merged(_ask(scene, Histories(), given))
+    return merged(map(unpacked, _ask(scene, Histories(), given)))
+
+
+def packed(told: dict[str, Any]) -> dict[str, Any]:
+    """Return a history without the points of the counters that stand still, which are many."""
+    series = {
+        name: {**each, "points": None} if each["points"] == told["still"] else each
+        for name, each in told["series"].items()
+    }
+    return {**told, "series": series}
+
+
+def unpacked(told: dict[str, Any]) -> dict[str, Any]:
+    """Return a history with all of its points."""
+    series = {
+        name: {**each, "points": told["still"]} if each["points"] is None else each
+        for name, each in told["series"].items()
+    }
+    return {**told, "series": series}
 
 
 def _ask(scene: Scene, page: Histories, given: dict[str, str]) -> list[Any]:

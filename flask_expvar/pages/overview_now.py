@@ -55,8 +55,8 @@ def tell_now(registry: Registry, query: Query) -> dict[str, Any]:
     sections: dict[str, Callable[[], Any]] = {
         "second": lambda: history.tell(1, TILED, parts=True),
         "history": lambda: history.tell(SPANS[span], CHARTED, parts=True),
-        "failed": lambda: tell_list(tracer, failed_question(), query.sensitive),
-        "running": lambda: tell_list(tracer, running_question(), query.sensitive),
+        "failed": lambda: tell_list(tracer, failed_question(), query.sensitive, most_events=0),
+        "running": lambda: tell_list(tracer, running_question(), query.sensitive, most_events=0),
         "queues": lambda: tell_depths(registry, query),
     }
     return {name: section(make, query.sensitive) for name, make in sections.items()}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
@@ -29,18 +29,28 @@ LONGEST_TITLE = 2048
 
 
 def tell_list(
-    tracer: Tracer, asked: Question, sensitive: bool, *, clock: Clock = time.thread_time
+    tracer: Tracer,
+    asked: Question,
+    sensitive: bool,
+    *,
+    most_events: int | None = None,
+    clock: Clock = time.thread_time,
 ) -> dict[str, Any]:
-    """Return this process's part of a list, as :func:`merge_lists` wants it."""
+    """Return this process's part of a list, as :func:`merge_lists` wants it.
+
+    :param most_events: of each trace so many; 0 for those who want its head alone, None for as
+        many as the page shows.
+    """
     families = [each for each in tracer.families() if asked.family in ("", public(each.name))]
     known = bool(families) or asked.family == STARTING
     if asked.family in ("", STARTING):
         families.append(tracer.unnamed)
-    candidates = list(chain.from_iterable(_candidates(each, asked) for each in families))
+    guests = tracer.guests()  # of 400 families each would look for its own
+    candidates = list(chain.from_iterable(_candidates(each, asked, guests) for each in families))
     candidates.sort(key=lambda trace: trace._wall, reverse=asked.band != RUNNING)
     found, scanned = _search(candidates, asked, sensitive, clock)
     wanted = asked.page * asked.limit
-    most = EVENTS if wanted <= 100 else FEW_EVENTS
+    most = most_events if most_events is not None else EVENTS if wanted <= 100 else FEW_EVENTS
     return {
         "known": known,
         "of": len(found),
@@ -50,16 +60,18 @@ def tell_list(
     }
 
 
-def _candidates(family: Family, asked: Question) -> Iterator[Trace]:
+def _candidates(
+    family: Family, asked: Question, guests: Mapping[str, Sequence[Trace]]
+) -> Iterator[Trace]:
     """Yield the traces of one family that are of the state and the latency asked for."""
     if asked.band == RUNNING:
-        yield from family.running()
+        yield from family.running(guests=guests)
         return
     if asked.band == FAILED:
         yield from chain.from_iterable(family.failed().values())
         return
     if asked.band is None:
-        yield from family.running()
+        yield from family.running(guests=guests)
         yield from family.kept()
         return
     for number in bands(asked):
@@ -103,6 +115,8 @@ def _says(trace: Trace, needle: str, sensitive: bool) -> bool:
 
 def _entry(trace: Trace, sensitive: bool, most: int) -> dict[str, Any]:
     entry = summary(trace)
+    if not most:
+        return {**entry, "events": [], "longest": None}
     entry["events"] = events(trace, sensitive, Room(0), most=most)
     below = [other for event, other in trace.others() if event.kind == CHILD and other is not None]
     longest = max(below, key=lambda other: other.seconds, default=None)

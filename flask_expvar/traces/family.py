@@ -160,10 +160,16 @@ class Family:
         self.purge()
         return len(self._running) + len(guests.get(self.name, ()))
 
-    def running(self, most: int | None = None) -> list[Trace]:
-        """Return the running traces that began first, at most so many."""
+    def running(
+        self, most: int | None = None, guests: Mapping[str, Sequence[Trace]] | None = None
+    ) -> list[Trace]:
+        """Return the running traces that began first, at most so many.
+
+        :param guests: those at the tracer's sources, if somebody has them already.
+        """
         self.purge()
-        found = [*list(self._running.values()), *self.tracer.guests().get(self.name, ())]
+        known = self.tracer.guests() if guests is None else guests
+        found = [*list(self._running.values()), *known.get(self.name, ())]
         return sorted(found, key=lambda trace: trace._began)[:most]
 
     def band(self, number: int) -> list[Trace]:
