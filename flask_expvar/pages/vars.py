@@ -264,12 +264,9 @@ def full(scene: Scene, asked: Filter) -> dict[str, Any]:
 def described_by(scene: Scene, only: str = "") -> dict[str, Any]:
     """Return the variables by name, each with the values of each worker; of *only* one of them."""
 
-    def wanted(each: Iterable[Row]) -> list[Row]:
-        return [row for row in each if not only or row.path[0] == only]
-
-    found = wanted(rows(scene))
+    found = [row for row in rows(scene) if not only or row.path[0] == only]
     tree = nest(found)
-    shares = {part.pid: nest(wanted(scene.registry.rows_of(part))) for part in scene.workers}
+    shares = {part.pid: nest(scene.registry.rows_of(part, only)) for part in scene.workers}
     said_by = {
         (pid, tuple(each["path"])): each["value"]
         for pid, answers in scene.answers.items()

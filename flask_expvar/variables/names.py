@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from itertools import pairwise
 from math import isfinite
 
@@ -98,6 +99,8 @@ _BUILTIN = re.compile(
 _WORD = re.compile("([a-z0-9])([A-Z])|([A-Z])([A-Z][a-z])")
 
 
+# A page of metrics asks for each of a thousand names twice.
+@lru_cache(maxsize=8192)
 def mangle(name: str) -> str:
     """Return *name* as Prometheus' users write it: ``http/requestCount``, ``http_request_count``.
 

@@ -80,9 +80,18 @@ class Totals:
             return rows
         return _shown(rows, [[node for _, node in entry.nodes] for entry in plan.order])
 
-    def rows_of(self, part: Part) -> list[Row]:
-        """Return what the process in one slot has counted itself."""
-        nodes = [node for node in part.nodes if node.path[0] == self._root and len(node.path) > 1]
+    def rows_of(self, part: Part, only: str = "") -> list[Row]:
+        """Return what the process in one slot has counted itself.
+
+        :param only: the variable that is meant, with all that is in it; empty for all.
+        """
+        nodes = [
+            node
+            for node in part.nodes
+            if node.path[0] == self._root
+            and len(node.path) > 1
+            and (not only or node.path[1] == only)
+        ]
         nodes.sort(key=lambda node: node.path)
         rows = [Row(node.path[1:], node.spec, share(node)) for node in nodes]
         return _shown(rows, [[node] for node in nodes])

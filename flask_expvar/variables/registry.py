@@ -142,9 +142,9 @@ class Registry(Nesting):
         """Return where the words of everything are in *parts*, while none of them grows."""
         return self._totals.plan(parts)
 
-    def rows_of(self, part: Part) -> list[Row]:
-        """Return what one worker has counted."""
-        return self._totals.rows_of(part)
+    def rows_of(self, part: Part, only: str = "") -> list[Row]:
+        """Return what one worker has counted, of one variable if one is named."""
+        return self._totals.rows_of(part, only)
 
     def parts(self) -> Sequence[Part]:
         """Return the slots that there are, this process's own among them."""
