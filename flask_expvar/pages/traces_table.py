@@ -52,12 +52,12 @@ def bound(value: float) -> str:
 
 def _family_row(family: dict[str, Any], asked: Question) -> dict[str, Any]:
     name, window = family["family"], family["seconds"][asked.window]
-    cells = [_cell(family["running"], asked.link(fam=name, b=RUNNING))]
+    cells = [_cell(family["running"], asked, fam=name, b=RUNNING)]
     cells += [
-        _cell(count, asked.link(fam=name, b=number, all=0))
+        _cell(count, asked, fam=name, b=number, all=0)
         for number, count in enumerate(family["bands"])
     ]
-    failed = _cell(family["errors"], asked.link(fam=name, b=FAILED))
+    failed = _cell(family["errors"], asked, fam=name, b=FAILED)
     href = asked.link(fam=name)
     shares = {key: "–" if window[key] is None else seconds(window[key]) for key in SORTS[-3:]}
     links = sum(len(cell["href"]) for cell in (*cells, failed))
@@ -73,8 +73,9 @@ def _family_row(family: dict[str, Any], asked: Question) -> dict[str, Any]:
     }
 
 
-def _cell(count: int, href: str) -> dict[str, str]:
-    return {"text": f"{count:,}", "href": href if count else ""}
+def _cell(count: int, asked: Question, **link: object) -> dict[str, str]:
+    # Most are empty, and have no link.
+    return {"text": f"{count:,}", "href": asked.link(**link) if count else ""}
 
 
 def search(asked: Question) -> dict[str, Any]:
@@ -249,8 +250,8 @@ def latency_html(data: dict[str, Any], asked: Question) -> dict[str, Any]:
             | {p: "–" if value[p] is None else seconds(value[p]) for p in ("p50", "p95", "p99")}
             for key, value in data["seconds"].items()
         ],
-        "running": _cell(data["running"], asked.link(fam=name, b=RUNNING)),
-        "failed": _cell(data["errors"], asked.link(fam=name, b=FAILED)),
+        "running": _cell(data["running"], asked, fam=name, b=RUNNING),
+        "failed": _cell(data["errors"], asked, fam=name, b=FAILED),
         "list": asked.link(fam=name),
         "families": asked.link(),
     }
