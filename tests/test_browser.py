@@ -65,7 +65,7 @@ def fail():
 """
 
 PAGES = [
-    "", "vars", "vars?q=shop/checkout", "vars?q=none", "vars?under=shop/",
+    "", "vars", "vars?q=shop/checkout", "vars?q=none", "vars?under=shop/&nonzero=1&since=now",
     "vars?name=shop/orderStatus", "vars?name=shop/checkoutSeconds", "vars?name=none",
     "traces", "traces?fam=GET%20/",
     "traces?fam=bank&lat=1", "events", "threads", "queue", "flags", "config", "stock",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import threading
 import time
 from typing import Any
@@ -180,6 +181,16 @@ def test_a_tile_tells_how_much_waits_and_for_how_long(
     assert asked == [1]
     text = client.get("/debug/?refresh=60", headers=HTML).text
     assert '<a href="queue?refresh=60">Queue</a>' in text
+
+
+def test_the_command_line_is_shown_without_its_secrets(
+    client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "orig_argv", ["python", "-m", "shop", "--password", "hunter2hunter2"])
+    text = client.get("/debug/", headers=HTML).text
+
+    assert "python -m shop --password" in text
+    assert "hunter2" not in text
 
 
 def test_queues_that_hang_or_raise_cost_the_overview_a_quarter_of_a_second(

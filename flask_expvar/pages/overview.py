@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import socket
 import time
 from collections.abc import Mapping
@@ -81,6 +82,7 @@ class Overview:
             "uptime": duration(process.get("uptimeSeconds", 0)),
             "host": socket.gethostname(),
             "python": f"{base['python']['implementation']} {base['python']['version']}",
+            "command": visible(shlex.join(base["cmdline"]))[:500],
             "workers": [_worker(pid, figure) for pid, figure in base["workers"].items()],
             "missing": scene.missing,
             "tiles": tiles(tree, process, second, past, whole(answers, "queues")),
