@@ -14,8 +14,8 @@ from .page import Query
 from .vars_secrets import help_text
 from .vars_table import visible
 
-#: Rows of the table, and series of the JSON.
-ROWS, SERIES = 500, 5000
+#: Rows of the table, which are read in 300 ms, and series of the JSON.
+ROWS, SERIES = 200, 5000
 LONGEST_TEXT = 200
 
 Sheets = tuple[Sequence[tuple[Family, Sequence[Item]]], dict[str, str]]
