@@ -220,9 +220,13 @@ STATE = """() => ({
 def test_focus_selection_scroll_and_open_details_survive_twenty_refreshes(
     browser: Browser, server: Gunicorn
 ) -> None:
-    # Two rows make a chart, and a worker takes one a second.
-    html = {"Accept": "text/html"}
-    server.wait_until(lambda: "table-memory" in server.get("/debug/?span=1m", headers=html).text)
+    # A chart that comes moves what is below it, and a worker takes a row once a second.
+    def drawn() -> bool:
+        server.get("/")
+        text = server.get("/debug/?span=1m", headers={"Accept": "text/html"}).text
+        return all(f"table-{name}" in text for name in ("memory", "cpu", "latency", "heat"))
+
+    server.wait_until(drawn)
     with refreshed(browser, server, "?refresh=2&span=1m") as (page, again):
         page.evaluate("""() => {
             document.querySelector("#table-memory").open = true;
@@ -286,9 +290,8 @@ def test_a_tab_that_is_left_alone_asks_every_other_minute_until_somebody_is_back
         again()
         with page.expect_response(lambda answer: "/debug/" in answer.url):
             page.clock.fast_forward(301_000)
-        page.wait_for_function(
-            "document.querySelector('.status').textContent.includes('every other minute')"
-        )
+        # Not wait_for_function: what it has to wait for it evaluates, which the policy refuses.
+        page.locator(".status", has_text="every other minute").wait_for()
         asked: list[str] = []
         page.on("request", lambda request: asked.append(request.url))
         page.clock.run_for(110_000)
