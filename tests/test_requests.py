@@ -326,7 +326,22 @@ def test_other_applications_pay_nothing_for_one_of_flask(registry: Registry) -> 
     ExpvarMiddleware(app.wsgi_app, registry=Registry("other"), attach=alone)
 
     assert list(request_started.receivers) == heard
-    assert len(app.before_request_funcs[None]) == 1
+    assert not app.before_request_funcs
+    assert app.preprocess_request.args[0] == Flask.preprocess_request.__get__(app)  # type: ignore[attr-defined]
+
+
+def test_application_of_a_class_of_its_own_still_prepares_its_requests(registry: Registry) -> None:
+    class Checked(Flask):
+        def preprocess_request(self) -> Any:
+            current_trace().log("checking")
+            return super().preprocess_request() or "refused"
+
+    app = Checked("checked")
+    app.add_url_rule("/", view_func=lambda: "view")
+    app.wsgi_app = ExpvarMiddleware(app.wsgi_app, registry=registry, attach=alone)  # type: ignore[method-assign]
+
+    assert app.test_client().get("/", buffered=True).text == "refused"
+    assert texts(only(tracer_of(registry))) == ["matched", "checking", "first byte", "done"]
 
 
 def test_application_that_is_called_late_has_its_route_while_it_runs(
