@@ -23,7 +23,7 @@ from flask_expvar.stacks import clocks, onduty, threads, walking
 from flask_expvar.stacks.limits import bounded
 from flask_expvar.stacks.profile import Frame, Profile, Sample, ThreadInfo
 from flask_expvar.stacks.profiler import KEPT, Profiler, Running
-from flask_expvar.stacks.spy import Spy, find
+from flask_expvar.stacks.spy import Spy, _Seen, find
 from flask_expvar.stacks.weights import Weights
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="asks Linux")
@@ -465,6 +465,16 @@ def test_program_that_reads_this_process_sees_what_its_threads_do(spy: Spy) -> N
     spent = sum(each.cpu_ns for each in profile.samples if each.thread == key)
     assert spent == pytest.approx(profile.threads[key].cpu_ns, rel=0.01)
     assert profile.seconds < 3
+
+
+def test_thread_that_has_ended_with_its_clock_is_charged_by_what_was_seen() -> None:
+    seen = _Seen({7: 300}, 2.0)
+
+    seen.read("thread (7): one;f (a.py:1) 40\nthread (8): ended;g (a.py:2) 50\n", 100)
+
+    assert [(each.thread, each.cpu_ns) for each in seen.samples] == [(7, 300), (8, 10**9)]
+    assert seen.guessed == 1
+    assert seen.threads[8].cpu_ns == -1
 
 
 def test_missing_program_is_named_with_the_way_to_get_it(

@@ -38,6 +38,8 @@ NOTE_WALL = "Wall time of all threads, seen from outside."
 
 _LINE = re.compile(r"thread \((\d+|0x[0-9A-Fa-f]+)\)(?:: ([^;]*))?((?:;.*)?) (\d+)")
 _FRAME = re.compile(r"(.*) \((.*?)(?::(\d+))?\)")
+#: What it prints when it begins to look.
+_BEGUN = "Sampling process"
 _SAMPLES = re.compile(r"Samples: (\d+)")
 
 
@@ -68,11 +70,13 @@ class Spy:
     def run(self, order: Order) -> Profile:
         """Take the profile."""
         own, process = time.thread_time_ns(), time.process_time_ns()
-        base = {tid: clocks.thread_cpu_ns(tid) for tid in kernel.task_ids()}
-        started, began = time.time(), time.monotonic()
         with tempfile.TemporaryDirectory(prefix="flask_expvar-") as folder:
             output = Path(folder) / "raw"
             with _Program(_command(order, output), Path(folder) / "log") as program:
+                # What is used before it looks would be charged to what it sees later.
+                program.wait(PATIENCE, order.stop, lambda pause: _looks(program, order, pause))
+                base = {tid: clocks.thread_cpu_ns(tid) for tid in kernel.task_ids()}
+                started, began = time.time(), time.monotonic()
                 program.wait(order.seconds, order.stop, order.over)
                 used = {tid: clocks.thread_cpu_ns(tid) for tid in kernel.task_ids()}
                 seconds = time.monotonic() - began
@@ -81,15 +85,15 @@ class Spy:
             if not output.exists():
                 raise OSError(f"py-spy has written nothing: {log[-200:].strip()}")
             text = output.read_text(errors="replace")[:_LONGEST]
-        cpu = {tid: each - max(base.get(tid, 0), 0) for tid, each in used.items() if each >= 0}
+        cpu = {tid: max(each - base.get(tid, 0), 0) for tid, each in used.items() if each >= 0}
         seen = _Seen(cpu, seconds)
         told = _SAMPLES.search(log)
         seen.read(text, int(told[1]) if told else 0)
         return Profile(
             os.getpid(), self.name, order.mode, started, seconds, order.interval, seen.ticks,
-            time.thread_time_ns() - own, time.process_time_ns() - process, order.mode == "cpu",
-            seen.truncated, seen.lost, NOTE_CPU if order.mode == "cpu" else NOTE_WALL,
-            seen.threads, seen.samples,
+            time.thread_time_ns() - own, time.process_time_ns() - process,
+            order.mode == "cpu" and not seen.guessed, seen.truncated, seen.lost,
+            NOTE_CPU if order.mode == "cpu" else NOTE_WALL, seen.threads, seen.samples,
         )  # fmt: skip
 
 
@@ -104,11 +108,15 @@ def _command(order: Order, output: Path) -> list[str]:
     what = "--gil" if order.mode == "cpu" else "--idle"
     rate = str(max(round(1 / order.interval), 1))
     # Longer than asked: it is told to end, to the moment.
-    longest = str(math.ceil(order.seconds) + 5)
+    longest = str(math.ceil(order.seconds) + math.ceil(PATIENCE))
     return [
         find(), "record", "--pid", str(os.getpid()), "--duration", longest, "--rate", rate,
         "--format", "raw", "--full-filenames", "--threads", what, "--output", str(output),
     ]  # fmt: skip
+
+
+def _looks(program: _Program, order: Order, pause: float) -> bool:
+    return _BEGUN in program.log or order.over(pause)
 
 
 def _probe(program: str) -> str:
@@ -207,6 +215,8 @@ class _Seen:
     ticks: int = 0
     truncated: int = 0
     lost: int = 0
+    #: How many threads have ended meanwhile, and with them their clocks.
+    guessed: int = 0
     threads: dict[int, ThreadInfo] = field(default_factory=dict)
     samples: list[Sample] = field(default_factory=list)
 
@@ -228,8 +238,12 @@ class _Seen:
         self.ticks = max(ticks, *total.values()) if total else ticks
         for each in self.samples:
             each.wall_ns = round(self.seconds * 1e9 * each.count / max(self.ticks, 1))
-            spent = max(self.cpu.get(each.thread, 0), 0)
-            each.cpu_ns = round(spent * each.count / total[each.thread])
+            spent = self.cpu.get(each.thread)
+            # Of a thread that has ended: as long as it had the interpreter when it was seen.
+            each.cpu_ns = (
+                each.wall_ns if spent is None else round(spent * each.count / total[each.thread])
+            )
+        self.guessed = sum(tid not in self.cpu for tid in total)
 
     def _stack(self, text: str) -> tuple[Frame, ...]:
         frames = [_frame(each) for each in text.split(";") if each][::-1]
