@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from typing import Any
 
@@ -11,6 +12,8 @@ from flask import Flask, request
 
 import flask_expvar as expvar
 from flask_expvar.exceptions import BusyError, ParameterError, UnavailableError
+from flask_expvar.stacks import hook
+from flask_expvar.stacks.arms import arms_of
 from flask_expvar.stacks.profile import Profile
 from flask_expvar.variables.registry import default_registry
 from flask_expvar.workers import rounds
@@ -75,6 +78,21 @@ def fetch() -> Any:
 @app.get("/known")
 def known() -> Any:
     return [vars(each) for each in rounds.known_profiles(default_registry)]
+
+
+@app.get("/arm")
+def arm() -> str:
+    arms_of(default_registry).arm(3, "/work")
+    return "armed"
+
+
+@app.get("/requests")
+def requests() -> Any:
+    return {
+        "of": rounds.request_profiles(default_registry),
+        "left": hook.left(),
+        "hooked": sys.getprofile() is not None,
+    }
 
 
 @app.get("/workers")

@@ -145,3 +145,17 @@ def test_greenlets_go_on_while_a_profile_is_waited_for(gunicorn: Start) -> None:
     assert close_to_truth(profile), profile
     assert "GET /work" in profile["routes"]
     assert profile["spent"] > 0.2
+
+    # One request at a time is watched: greenlets share their thread, and its hook.
+    server.get("/arm")
+    with load(server):
+        server.wait_until(lambda: len(server.get("/requests").json()["of"]) == 3)
+    requests = server.wait_until(
+        lambda: found if not (found := server.get("/requests").json())["left"] else None
+    )
+    assert {each["route"] for each in requests["of"]} == {"/work"}
+    assert not requests["hooked"]
+    ids = [each["id"] for each in requests["of"]]
+    (profile,) = server.get(f"/fetch?id={ids[0]}").json()["of"].values()
+    assert profile["engine"] == "pyinstrument"
+    assert profile["seconds"] >= 0.1

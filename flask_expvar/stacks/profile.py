@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, NamedTuple, TypeVar, get_type_hints
 
-ENGINES = ("signal", "threads", "py-spy")
+ENGINES = ("signal", "threads", "py-spy", "pyinstrument")
 MODES = ("wall", "cpu")
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from ..stacks.arms import arms_of
 from ..traces.logs import lower_loggers
 from ..traces.tracer import tracer_of
 from ..variables import registry as registries
@@ -17,6 +18,7 @@ from ..variables.kinds import Int, Var
 from ..variables.maps import Map
 from ..variables.registry import Registry
 from . import signals
+from .arming import Armed
 from .exchange import KEY, Exchange
 from .joining import join_alone, notes_of, tick_alone
 from .recorder import Found
@@ -84,7 +86,7 @@ class ExpvarMiddleware:
         trace_header: str | None = None,
         attach: Callable[[], None] | None = None,
     ) -> None:
-        self._app = app
+        self._app: WSGIApplication = app
         self._prefix = prefix
         self._begun = self._ready = False
         self.registry = registry = registries.default_registry if registry is None else registry
@@ -121,6 +123,15 @@ class ExpvarMiddleware:
         self._late: deque[Exchange] = deque()
         signals.watch(self._app, self.requests is not None)
         registry.follow(self)
+        arms_of(registry).listeners.add(self)
+
+    def arm(self, armed: bool) -> None:
+        """Have single requests profiled, or no more; a request costs nothing as long as not."""
+        app = self._app
+        if armed and not isinstance(app, Armed):
+            self._app = Armed(app, arms_of(self.registry))
+        elif not armed and isinstance(app, Armed):
+            self._app = app.app
 
     def moved(self) -> None:
         """Look anew where to note requests: this is a forked child, or shares since now."""

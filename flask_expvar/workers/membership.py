@@ -92,7 +92,7 @@ class Member:
 
     def _answer(self, request: Any) -> Any:
         if "profile" in request:
-            return profiling.answer(request["profile"])
+            return profiling.answer(request["profile"], self.registries.get(request["registry"]))
         return self.answers[request["registry"]](request)
 
     def _tick(self) -> None:

@@ -9,7 +9,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..exceptions import BusyError, ExpvarError, UnavailableError
+from ..stacks.arms import Kept, arms_of
 from ..stacks.profiler import LONGEST_SECONDS, Running, profiler
+from ..variables.registry import Registry
 from .folder import gunicorn_worker
 
 #: Who asks comes back at least so often, in seconds; else the profile ends: the asker is gone.
@@ -18,8 +20,10 @@ LEASE = 5.0
 _SHARE = 5 / 6
 
 
-def answer(request: Mapping[str, Any]) -> dict[str, Any]:
+def answer(request: Mapping[str, Any], registry: Registry | None) -> dict[str, Any]:
     """Return what :mod:`.rounds` of a sibling wants to know. Waits for nothing.
+
+    :param registry: whose requests have profiles, too.
 
     Called by the worker's native thread, while its others do what they do.
     """
@@ -28,10 +32,16 @@ def answer(request: Mapping[str, Any]) -> dict[str, Any]:
         return _start(request, id)
     if do == "list":
         running = profiler.running
-        return {"profiles": [_summary(each) for each in (running, *profiler.kept) if each]}
+        return {
+            "profiles": [_summary(each) for each in (running, *profiler.kept) if each],
+            "requests": [_told(each) for each in _of_requests(registry)],
+        }
     try:
         found = profiler.find(id)
     except LookupError:
+        for kept in _of_requests(registry):
+            if kept.id == id:
+                return {"data": kept.profile.plain()}
         return {"unknown": True}
     if do == "stop":
         found.stop()
@@ -67,6 +77,20 @@ def _state(found: Running) -> dict[str, Any]:
     if found.profile is None:
         return {"unavailable": found.error}
     return {"data": found.profile.plain()}
+
+
+def _of_requests(registry: Registry | None) -> list[Kept]:
+    return [] if registry is None else arms_of(registry).kept
+
+
+def _told(kept: Kept) -> dict[str, Any]:
+    return {
+        "id": kept.id,
+        "trace": kept.trace,
+        "route": kept.route,
+        "seconds": kept.seconds,
+        "started": kept.profile.started,
+    }
 
 
 def _summary(each: Running) -> dict[str, Any]:

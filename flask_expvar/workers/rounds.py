@@ -206,7 +206,7 @@ def ask(
         if part.pid == own:
             # The thread that waits, unless greenlets of it do all the work.
             skip = [ident()] if _thread.get_ident() == ident() else []
-            told.append((part, profiling.answer({**request, "skip": skip})))
+            told.append((part, profiling.answer({**request, "skip": skip}, registry)))
     answers = membership(registry).ask(others, {"profile": request}, seconds)
     told += [(part, answers[part.slot]) for part in others if part.slot in answers]
     return [(part, each) for part, each in told if isinstance(each, dict) and "error" not in each]
@@ -275,8 +275,20 @@ def known_profiles(registry: Registry) -> list[Known]:
     return sorted(found.values(), key=lambda known: -known.started)
 
 
+def request_profiles(registry: Registry) -> list[dict[str, Any]]:
+    """Return which profiles of single requests all workers keep, the newest first.
+
+    Each with its ``worker``, its ``id`` for :func:`fetch_profiles`, the id of its ``trace``, its
+    ``route``, when it ``started`` and how many ``seconds`` it took.
+    """
+    found = []
+    for part, told in ask(registry, _meant(registry, None), {"do": "list"}, QUICK):
+        found += [{**each, "worker": part.pid} for each in told.get("requests", ())]
+    return sorted(found, key=lambda each: -float(each["started"]))
+
+
 def fetch_profiles(registry: Registry, id: str) -> tuple[list[Profile], float]:
-    """Return the profiles of the round *id* that are done, and how many seconds others need.
+    """Return the profiles of the round or request *id*, and how many seconds others need.
 
     :raises UnknownError: if no worker keeps any of it.
     :raises UnavailableError: if it has failed in all workers.
