@@ -20,6 +20,8 @@ from flask_expvar.workers import rounds
 from flask_expvar.workers.hangup import hung_up
 
 app = Flask(__name__)
+TOKEN = "a-token-of-the-tests-0123456789"
+app.config.update(EXPVAR_TOKEN=TOKEN, EXPVAR_ACTIONS=("arm",))
 app.register_blueprint(expvar.blueprint())
 app.wsgi_app = expvar.ExpvarMiddleware(app.wsgi_app)  # type: ignore[method-assign]
 
@@ -89,7 +91,7 @@ def arm() -> str:
 @app.get("/requests")
 def requests() -> Any:
     return {
-        "of": rounds.request_profiles(default_registry),
+        "of": rounds.request_profiles(default_registry).kept,
         "left": hook.left(),
         "hooked": sys.getprofile() is not None,
     }

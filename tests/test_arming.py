@@ -115,7 +115,7 @@ def test_profile_is_found_from_its_trace(shop: Shop) -> None:
     assert trace is not None
     assert f"its own profile: {kept.id}" in [event.text for event in trace.events]
     assert shop.arms.of(kept.trace) is kept
-    (told,) = rounds.request_profiles(shop.registry)
+    (told,) = rounds.request_profiles(shop.registry).kept
     assert told["trace"] == kept.trace
     profiles, left = rounds.fetch_profiles(shop.registry, kept.id)
     assert profiles == [kept.profile]

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import signal
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from servers import Gunicorn
 
 HERE = Path(__file__).parent
 APP = f"import sys; sys.path.insert(0, {str(HERE)!r})\nfrom apps_profiled import app\n"
+OPEN = {"Authorization": "Bearer a-token-of-the-tests-0123456789"}
 Start = Callable[..., Gunicorn]
 
 
@@ -125,12 +128,37 @@ def test_threads_are_profiled_together_and_once(gunicorn: Start) -> None:
     assert "is being profiled already" in second.text
     assert sorted(taking["workers"]) == server.worker_pids()
 
+    requests_of_threads_are_watched_each_by_itself(server)
+
     # So does a server that stops.
     with server.connect() as asking:
         asking.sendall(LONG)
         server.wait_until(lambda: running(server))
         server.signal(signal.SIGTERM)
         assert asking.recv(12) == b"HTTP/1.1 200"
+
+
+def requests_of_threads_are_watched_each_by_itself(server: Gunicorn) -> None:
+    """Arm both workers over HTTP, and go from the trace of a request to its profile."""
+    body = "action=arm&count=2&route=/work"
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+
+    def told(page: str) -> Any:
+        return server.get(f"/debug/{page}", headers=OPEN).json()
+
+    armed = server.post("/debug/profile", body, headers={**OPEN, **form})
+    assert armed.json()["workers"] == {str(pid): {"left": 2} for pid in server.worker_pids()}
+
+    with load(server):
+        server.wait_until(lambda: not told("profile.json")["armed"])
+    kept = told("profile.json")["requests"]
+    assert Counter(each["worker"] for each in kept) == dict.fromkeys(server.worker_pids(), 2)
+
+    trace = told(f"traces?{urlencode({'trace': kept[0]['trace']})}")["trace"]
+    assert trace["facts"]["profile"] == kept[0]["id"]
+    found = told(f"profile.json?id={kept[0]['id']}")
+    assert [each["engine"] for each in found["profiles"]] == ["pyinstrument"]
+    assert {"seventy", "twenty", "ten"} <= {each["name"] for each in found["functions"]}
 
 
 def test_greenlets_go_on_while_a_profile_is_waited_for(gunicorn: Start) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from ..exceptions import UnknownError
 from ..stacks.profile import ENGINES, MODES, Merge, merged
@@ -11,7 +12,8 @@ from ..stacks.profiler import profiler
 from ..variables.reading import Part
 from ..variables.registry import Registry
 from ..workers.profiling import longest
-from ..workers.rounds import Known, fetch_profiles, known_profiles
+from ..workers.rounds import Asked, Known, fetch_profiles, known_profiles, request_profiles
+from . import arming
 from .moments import duration, iso, when, zone
 from .page import Query, Scene
 from .profile_forms import tidy
@@ -28,6 +30,7 @@ class ProfilePage:
     name = "profile"
     title = "Profile"
     about = "Where the time goes: flame graphs and tables of all threads, taken on demand"
+    actions: ClassVar[Mapping[str, str]] = arming.ACTIONS
 
     def wants(self, scene: Scene, part: Part) -> bool:
         """Ask nobody in this way: profiles are fetched by their own questions.
@@ -42,6 +45,13 @@ class ProfilePage:
         question(query)
         return {}
 
+    def act(self, registry: Registry, action: str, query: Query) -> dict[str, Any]:
+        """Have the next requests profiled one by one, or no more.
+
+        :raises ParameterError: if a field is not allowed.
+        """
+        return arming.act(registry, action, query)
+
     def machine(self, scene: Scene, twin: bool) -> tuple[str, str]:
         """Return what the page shows, as JSON. Nothing is taken by looking at it."""
         asked = question(scene.query)
@@ -50,7 +60,7 @@ class ProfilePage:
         elif asked.id:
             data = result_plain(*fetched(scene, asked.id), asked)
         else:
-            data = list_plain(_known(scene))
+            data = {**list_plain(_known(scene)), **arming.plain(_of_requests(scene))}
         data["workers"] = [part.pid for part in scene.workers]
         return json.dumps(data, allow_nan=False, sort_keys=True) + "\n", JSON
 
@@ -103,12 +113,23 @@ def _known(scene: Scene) -> list[Known]:
     return [each for each in found if scene.only.pid in each.workers]
 
 
+def _of_requests(scene: Scene) -> Asked:
+    found = request_profiles(scene.registry)
+    if scene.only is None:
+        return found
+    pid = scene.only.pid
+    return Asked(*([each for each in part if each["worker"] == pid] for part in found))
+
+
 def list_html(scene: Scene, asked: Question) -> dict[str, Any]:
     """Return the data of the form, of what is running and of what is kept."""
     kept = scene.section("The list of profiles", lambda: _known(scene), [])
     rows = [_row(each, asked) for each in kept]
     limit, why = longest()
+    none = Asked([], [])
+    single = scene.section("Profiles of requests", lambda: _of_requests(scene), none)
     return {
+        **arming.html(single),
         "running": [row for row in rows if not row["done"]],
         "kept": [row for row in rows if row["done"]],
         "zone": zone(),

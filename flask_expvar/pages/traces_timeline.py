@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from .arming import profile_link
 from .moments import zone
 from .texts import short
 from .traces_question import Question
@@ -36,7 +37,7 @@ def trace_html(data: dict[str, Any], asked: Question) -> dict[str, Any]:
         "parent": _parent(trace, links),
         "links": [{"id": each, "href": links.to(each)} for each in trace["links"]],
         "traceparent": trace["traceparent"],
-        "facts": [{"key": visible(key), "value": plain(v)} for key, v in trace["facts"].items()],
+        "facts": [_fact(key, value) for key, value in trace["facts"].items()],
         "late": trace["late"],
         "id": trace["id"],
         "drawing": drawing,
@@ -47,6 +48,11 @@ def trace_html(data: dict[str, Any], asked: Question) -> dict[str, Any]:
         "alone": len(traces) == 1,
         "families": asked.link(),
     }
+
+
+def _fact(key: str, value: Any) -> dict[str, str]:
+    href = profile_link(value) if key == "profile" else ""
+    return {"key": visible(key), "value": plain(value), "href": href}
 
 
 class _Links:

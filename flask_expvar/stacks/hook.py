@@ -16,9 +16,8 @@ from typing import Any
 from .._native import allocate_lock
 from .limits import DEEPEST
 from .order import ident
-from .profile import Frame, Profile, Sample, ThreadInfo
+from .profile import HOOK, Frame, Profile, Sample, ThreadInfo
 
-ENGINE = "pyinstrument"
 INTERVAL = 0.0005
 #: A hook whose request has not ended after so long is a leftover, in seconds.
 LONGEST = 120.0
@@ -115,7 +114,7 @@ def _profile(session: Any, hook: Hook, route: str) -> Profile:
         for stack, (seconds, count) in seen.items()
     ]
     return Profile(
-        os.getpid(), ENGINE, "wall", session.start_time, session.duration, INTERVAL,
+        os.getpid(), HOOK, "wall", session.start_time, session.duration, INTERVAL,
         session.sample_count, 0, round(session.cpu_time * 1e9), False, cut, 0, NOTE,
         {hook.native: ThreadInfo(route or "request", 0, False, -1)}, samples,
     )  # fmt: skip

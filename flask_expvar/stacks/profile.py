@@ -7,7 +7,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, NamedTuple, TypeVar, get_type_hints
 
-ENGINES = ("signal", "threads", "py-spy", "pyinstrument")
+#: Which can be asked for, and what watches single requests.
+ENGINES = ("signal", "threads", "py-spy")
+HOOK = "pyinstrument"
 MODES = ("wall", "cpu")
 
 
@@ -106,7 +108,7 @@ def from_plain(data: object) -> Profile:
     """
     given = _exactly(data, dict, "profile")
     figures = {each.name: _field(given, each.name, _TYPES[each.name]) for each in _FIGURES}
-    if figures["engine"] not in ENGINES or figures["mode"] not in MODES:
+    if figures["engine"] not in (*ENGINES, HOOK) or figures["mode"] not in MODES:
         raise ValueError(f"engine {figures['engine']!r} or mode {figures['mode']!r} is unknown")
     threads = _threads(_field(given, "threads", dict))
     frames = [_frame(each) for each in _field(given, "frames", list)]

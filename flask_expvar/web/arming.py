@@ -14,6 +14,19 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 
+#: Where it is known who watches a request.
+WATCHED = "expvar.watched"
+
+
+def ignore(environ: WSGIEnvironment) -> None:
+    """Record nothing of a request, and do not watch it either."""
+    recorded, watched = environ.get(KEY), environ.get(WATCHED)
+    if recorded is not None:
+        recorded.ignore()
+    if watched is not None:
+        watched.withdraw()
+
+
 class Armed:
     """Stands in for *app* while requests are wanted: without a wish nothing of it is there."""
 
@@ -71,7 +84,8 @@ class Watched:
         if found is None:
             arms.give_back(wish)
             return None
-        return cls(arms, wish, environ, found)
+        watched = environ[WATCHED] = cls(arms, wish, environ, found)
+        return watched
 
     def answer(self, body: Iterable[bytes]) -> Iterable[bytes]:
         """Return what the server gets for *body*: lists and files are what they were."""
@@ -105,6 +119,11 @@ class Watched:
         """Watch no more where the server has never closed the body."""
         self.end()
 
+    def withdraw(self) -> None:
+        """Watch no more: this request is not to be seen."""
+        if not self._hook.ended and hook.end(self._hook) is not None:
+            self._arms.give_back(self._wish)
+
     def end(self) -> None:
         """Watch no more; keep the profile if it is one of those wanted. Never raises."""
         if self._hook.ended:
@@ -126,3 +145,4 @@ class Watched:
         kept = self._arms.keep(wish, profile, route, exchange.id if traced and exchange else "")
         if traced and exchange is not None:
             exchange.log("its own profile: %s", kept.id)
+            exchange.facts = {**(exchange._more.facts or {}), "profile": kept.id}

@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 from flask import Response, request
 
 from ..exceptions import BusyError, ParameterError, UnavailableError
+from ..pages.arming import ACTIONS
 from ..pages.page import Scene, look
 from ..pages.profile import fetched
 from ..pages.profile_forms import Form, form, tidy
@@ -109,15 +110,19 @@ def answer(scene: Scene, merge: Merge, made: Form) -> Response:
     return response
 
 
-def profile_post(registry: Registry) -> View:
+def profile_post(registry: Registry, act: View) -> View:
     """Return the view that begins a profile in the background, or ends one.
 
     It changes nothing in the program, so who may look may do it.
+
+    :param act: does the page's actions, which need more.
     """
 
-    def post(_: Decision) -> Response:
-        refuse_foreign()
+    def post(decision: Decision) -> Response:
         fields = posted()
+        if fields.get("action") in ACTIONS:
+            return act(decision)
+        refuse_foreign()
         for name, value in request.args.items():
             fields.setdefault(name, value)
         action = fields.pop("action", "start")
@@ -126,7 +131,7 @@ def profile_post(registry: Registry) -> View:
             return _begin(scene)
         if action == "stop":
             return _end(scene)
-        raise ParameterError("action", action, "start, stop")
+        raise ParameterError("action", action, ", ".join(("start", "stop", *ACTIONS)))
 
     return post
 

@@ -29,6 +29,7 @@ from .access import Gate
 from .actions import act
 from .addresses import add_slash, at, drop_slash, requests, route, static
 from .answers import READING, TITLES, Problem, is_browser, plain, signed
+from .arming import ignore
 from .compressing import compress
 from .decision import DENIED, Decision, Level
 from .files import render
@@ -116,7 +117,8 @@ class Mount:
             endpoint = page.name or "overview"
             if page.name == "profile":
                 view = profile_view(self._registry, self._show(page, False))
-                post = profile_post(self._registry)
+                act_on = partial(self._act, page)  # type: ignore[arg-type]  # the class has actions
+                post = profile_post(self._registry, act_on)
                 shown = self._guarded(view, post=post, limited=False)
             else:
                 shown = self._guarded(self._show(page, False), page=page)
@@ -145,7 +147,7 @@ class Mount:
         """Return *view* for those who are not admitted yet."""
 
         def opened() -> Response:
-            self._ignore()
+            ignore(request.environ)  # looking changes nothing
             gate = self._current_gate()
             return signed(plain(403, DENIED) if gate is None else view(gate))
 
@@ -166,11 +168,11 @@ class Mount:
         :param limited: whether only so many requests are answered at once.
         """
 
-        if getattr(page, "actions", None):
+        if post is None and getattr(page, "actions", None):
             post = partial(self._act, page)  # type: ignore[arg-type]  # it has actions
 
         def guarded(**values: str) -> Response:
-            self._ignore()
+            ignore(request.environ)  # looking changes nothing
             admitted = self._admit()
             if isinstance(admitted, Response):
                 return signed(admitted)
@@ -185,12 +187,6 @@ class Mount:
             return signed(response)
 
         return self._decorated(guarded)
-
-    @staticmethod
-    def _ignore() -> None:
-        recorded = request.environ.get("expvar.request")
-        if recorded is not None:
-            recorded.ignore()  # looking changes nothing
 
     def _admit(self) -> Decision | Response:
         """Return what the request may do, or the answer that refuses it."""

@@ -35,6 +35,7 @@ def answer(request: Mapping[str, Any], registry: Registry | None) -> dict[str, A
         return {
             "profiles": [_summary(each) for each in (running, *profiler.kept) if each],
             "requests": [_told(each) for each in _of_requests(registry)],
+            "armed": _armed(registry),
         }
     try:
         found = profiler.find(id)
@@ -81,6 +82,15 @@ def _state(found: Running) -> dict[str, Any]:
 
 def _of_requests(registry: Registry | None) -> list[Kept]:
     return [] if registry is None else arms_of(registry).kept
+
+
+def _armed(registry: Registry | None) -> list[dict[str, Any]]:
+    wish = None if registry is None else arms_of(registry).wish
+    if wish is None:
+        return []
+    ends_in = max(round(wish.ends - time.monotonic(), 3), 0.0)
+    told = {"route": wish.route, "slower": wish.slower, "left": wish.left, "ends_in": ends_in}
+    return [told]
 
 
 def _told(kept: Kept) -> dict[str, Any]:

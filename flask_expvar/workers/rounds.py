@@ -9,7 +9,7 @@ import secrets
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..exceptions import ParameterError, UnavailableError, UnknownError
 from ..stacks.order import ident
@@ -275,16 +275,28 @@ def known_profiles(registry: Registry) -> list[Known]:
     return sorted(found.values(), key=lambda known: -known.started)
 
 
-def request_profiles(registry: Registry) -> list[dict[str, Any]]:
-    """Return which profiles of single requests all workers keep, the newest first.
+class Asked(NamedTuple):
+    """Profiles of single requests, in all workers.
 
-    Each with its ``worker``, its ``id`` for :func:`fetch_profiles`, the id of its ``trace``, its
-    ``route``, when it ``started`` and how many ``seconds`` it took.
+    :param armed: of each ``worker`` that waits for requests: of which ``route``, ``slower`` than
+        so many seconds, how many are ``left``, and in how many seconds that ``ends_in``.
+    :param kept: each with its ``worker``, its ``id`` for :func:`fetch_profiles`, the id of its
+        ``trace``, its ``route``, when it ``started`` and how many ``seconds`` it took; the newest
+        first.
     """
-    found = []
+
+    armed: list[dict[str, Any]]
+    kept: list[dict[str, Any]]
+
+
+def request_profiles(registry: Registry) -> Asked:
+    """Return which profiles of single requests all workers keep, and which they wait for."""
+    found = Asked([], [])
     for part, told in ask(registry, _meant(registry, None), {"do": "list"}, QUICK):
-        found += [{**each, "worker": part.pid} for each in told.get("requests", ())]
-    return sorted(found, key=lambda each: -float(each["started"]))
+        found.kept.extend({**each, "worker": part.pid} for each in told.get("requests", ()))
+        found.armed.extend({**each, "worker": part.pid} for each in told.get("armed", ()))
+    found.kept.sort(key=lambda each: -float(each["started"]))
+    return found
 
 
 def fetch_profiles(registry: Registry, id: str) -> tuple[list[Profile], float]:
@@ -307,7 +319,8 @@ def fetch_profiles(registry: Registry, id: str) -> tuple[list[Profile], float]:
         else:
             errors.append(f"worker {part.pid}: {told.get('unavailable')}")
     if not known:
-        raise UnknownError(f"no profile {id[:80]!r}; each worker keeps its last ten")
+        kept = "each worker keeps its last ten, and twenty of requests"
+        raise UnknownError(f"no profile {id[:80]!r}; {kept}")
     if errors and not profiles and not left:
         raise UnavailableError("; ".join(errors))
     return profiles, left
