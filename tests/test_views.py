@@ -262,6 +262,24 @@ def test_a_page_has_no_slash_at_its_end_and_the_prefix_may_have_one(client: Flas
     assert other.get("/a/b", headers=OPEN).headers["Location"] == "b/"
 
 
+@pytest.mark.parametrize(("host", "elsewhere"), [(None, 200), ("debug.example", 404)])
+def test_an_application_that_matches_hosts_has_the_pages_too(
+    host: str | None, elsewhere: int
+) -> None:
+    app = Flask("shop", host_matching=True, static_host="static.example")
+    app.config.update(EXPVAR_TOKEN=TOKEN, EXPVAR_METRICS_PATH="/metrics")
+    options = {} if host is None else {"host": host}
+    app.register_blueprint(expvar.blueprint(registry=expvar.Registry("hosts")), **options)
+
+    def status(path: str, host: str) -> int:
+        asked = {"base_url": f"http://{host}", "headers": {"Authorization": f"Bearer {TOKEN}"}}
+        return app.test_client().get(path, **asked).status_code  # type: ignore[arg-type]
+
+    for path in ("/debug/", "/debug/vars", "/debug/assets/expvar.css", "/metrics"):
+        assert status(path, "debug.example") == 200
+        assert status(path, "shop.example") == elsewhere
+
+
 def test_a_registry_mounted_twice_and_two_apps_with_their_own() -> None:
     one, other = expvar.Registry(), expvar.Registry()
     app = Flask("shop")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import wraps
 
 from flask import Response, request
 from flask.blueprints import BlueprintSetupState
@@ -13,6 +14,9 @@ from .answers import plain
 from .decision import Decision
 from .files import stamp, static_files
 
+#: What stands for whatever host is asked, where the application matches hosts.
+HOST = "expvar_host"
+
 
 def route(
     state: BlueprintSetupState, rule: str, endpoint: str, view: Callable[..., Response]
@@ -21,10 +25,11 @@ def route(
     state.add_url_rule(
         rule,
         endpoint,
-        view,
+        _without_host(view),
         provide_automatic_options=False,
         strict_slashes=False,
         merge_slashes=False,
+        **_host(state),
     )
     name = f"{state.name_prefix}.{state.name}.{endpoint}".lstrip(".")
     for made in state.app.url_map.iter_rules(name):
@@ -35,9 +40,27 @@ def route(
 def at(state: BlueprintSetupState, path: str, view: Callable[..., Response]) -> None:
     """Add a page at a place of its own, outside of the prefix."""
     endpoint = f"{state.name_prefix}.{state.name}.metrics_path".lstrip(".")
-    state.app.add_url_rule(path, endpoint, view, provide_automatic_options=False)
+    options = _host(state)
+    view = _without_host(view)
+    state.app.add_url_rule(path, endpoint, view, provide_automatic_options=False, **options)
     for made in state.app.url_map.iter_rules(endpoint):
         made.methods = None
+
+
+def _host(state: BlueprintSetupState) -> dict[str, str]:
+    # A rule without a host is never found there.
+    if not state.app.url_map.host_matching:
+        return {}
+    return {"host": state.options.get("host") or f"<{HOST}>"}
+
+
+def _without_host(view: Callable[..., Response]) -> Callable[..., Response]:
+    @wraps(view)
+    def without_host(**values: str) -> Response:
+        values.pop(HOST, None)
+        return view(**values)
+
+    return without_host
 
 
 def add_slash(_: Decision) -> Response:
