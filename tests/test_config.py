@@ -217,7 +217,12 @@ def test_pages_do_not_keep_an_application(registry: expvar.Registry) -> None:
     make(registry, GONE=1)
     gc.collect()
 
-    assert [each.name for each in sections(registry)] == ["environment", "gunicorn", "packages"]
+    assert [each.name for each in sections(registry)] == [
+        "environment",
+        "gunicorn",
+        "packages",
+        "loggers",
+    ]
 
 
 # -- the page ------------------------------------------------------------------------------------

@@ -90,6 +90,7 @@ ROWS: dict[str, tuple[str, dict[str, int]]] = {
     "assets": ("/debug/assets/expvar.css", READ),
     "rest": ("/debug/none/at/all", {"GET": 404, "HEAD": 404}),
     "memory": ("/debug/memory", {**READ, "POST": 403}),
+    "config": ("/debug/config", {**READ, "POST": 403}),
     "switch": ("/debug/switch", {**READ, "POST": 403}),
     "switch_json": ("/debug/switch.json", READ),
     # Whoever may not read may log in, where there is something to log in with.
@@ -98,7 +99,7 @@ ROWS: dict[str, tuple[str, dict[str, int]]] = {
 }
 
 
-ACTING = ("memory", "switch")
+ACTING = ("config", "memory", "switch")
 
 
 def test_every_route_has_a_row(app: Flask) -> None:

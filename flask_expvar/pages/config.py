@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, ClassVar
 
+from ..exceptions import ParameterError
 from ..redaction import HIDDEN
-from ..sources.config import Item, Section, read, sections
+from ..sources.config import Section, read, sections
+from ..sources.item import Item
+from ..sources.loggers import LEVELS, change
 from ..variables.reading import Part
 from ..variables.registry import Registry
 from .config_table import config_html
@@ -27,6 +30,7 @@ class Config:
 
     name = "config"
     title = "Config"
+    actions: ClassVar[Mapping[str, str]] = {"loggers": "loggers"}
     about = "Configuration, environment, server, packages, URL map; hidden unless known to be safe"
 
     def wants(self, scene: Scene, part: Part) -> bool:
@@ -41,6 +45,18 @@ class Config:
         """Return what this process is configured with; what is hidden does not leave it."""
         room = Room(TEXTS, SHORT)
         return [_told(section, room) for section in sections(registry)]
+
+    def act(self, registry: Registry, action: str, query: Query) -> dict[str, Any]:
+        """Set the level of a logger, for as long as this process lives.
+
+        :raises ParameterError: if a field is missing or not allowed.
+        :raises UnknownError: if there is no such logger.
+        """
+        level = query.choice("level", *LEVELS)
+        if not level:
+            raise ParameterError("level", "", ", ".join(LEVELS))
+        name = query.text("logger", LONGEST_NAME)
+        return {"logger": name or "root", "before": change(name, level), "level": level}
 
     def machine(self, scene: Scene, twin: bool) -> tuple[str, str]:
         """Return sections of ``key: "value"`` lines, or JSON for the twin."""

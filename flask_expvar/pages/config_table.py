@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ..sources.loggers import LEVELS
 from .flags_table import cut
 from .links import query_string
 from .page import Scene
@@ -23,6 +24,7 @@ def config_html(told: Sequence[Mapping[str, Any]], scene: Scene) -> dict[str, An
         "shown": sum(len(section["rows"]) for section in found),
         "matching": sum(section["matching"] for section in told),
         "total": sum(section["of"] for section in told),
+        "levels": LEVELS,
         "query": {"q": q, "worker": worker},
         "clear": query_string({"worker": worker}) if q else "",
         "keep": query_string({"q": visible(q)})[1:],
@@ -34,7 +36,7 @@ def _section(section: Mapping[str, Any]) -> dict[str, Any]:
         "name": section["name"],
         "title": visible(section["title"]),
         # Of packages and rules nothing is ever hidden.
-        "bare": section["name"].startswith(("packages", "urls")),
+        "bare": section["name"].startswith(("packages", "urls", "loggers")),
         "rows": [_row(row) for row in section["items"][:ROWS]],
         "matching": section["matching"],
         "of": section["of"],

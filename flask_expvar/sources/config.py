@@ -16,6 +16,8 @@ from ..variables.interrupts import is_interrupt
 from ..variables.registry import Registry
 from ..variables.runtime import cmdline
 from .argv import arguments
+from .item import Item, Make
+from .loggers import levels
 from .server import gunicorn_settings
 from .values import error_text, kind_of, shown, size_of
 
@@ -33,29 +35,11 @@ _SAFE = """
 """
 #: Keys of Flask's own, and of ours, whose values tell nothing that would help to break in.
 SAFE = frozenset(_SAFE.split())
-#: Makes an item, of whose text so many characters are looked at.
-Make = Callable[[int], "Item"]
-
 UNSAFE, ENVIRONMENT, LOOKS = (
     "not on the safe list",
     "environment: names only",
     "value: looks like a secret",
 )
-
-
-class Item(NamedTuple):
-    """One name with its value, as it may leave the process.
-
-    :param hidden: whether nothing of the value is shown.
-    :param rule: what hid it, or a part of it; empty if it is as it is.
-    """
-
-    name: str
-    value: bool | float | str | None
-    kind: str = "str"
-    size: str = ""
-    hidden: bool = False
-    rule: str = ""
 
 
 class Section(NamedTuple):
@@ -119,6 +103,7 @@ def sections(registry: Registry) -> list[Section]:
         Section("gunicorn", "gunicorn", lambda: _gunicorn(show)),
         Section("packages", "Packages", _packages),
         *(each for each in found if each.name.startswith("urls")),
+        Section("loggers", "Loggers", levels),
     ]
 
 

@@ -111,18 +111,29 @@ def lower_loggers() -> None:
     program has configured its logging anew. ``logger.isEnabledFor()`` and ``logger.level`` then
     answer with the lower level.
     """
-    for logger in _loggers():
+    for logger in known_loggers():
         for handler in _trace_handlers(logger):
             handler._lowers = True
+    _set_levels()
+
+
+def own_level(logger: logging.Logger) -> int:
+    """Return the level that the program has given *logger*, 0 if it has none of its own."""
+    return _former(logger.level)
+
+
+def set_level(logger: logging.Logger, level: int) -> None:
+    """Give *logger* a level as the program would; its trace handlers get what they did before."""
+    logger.setLevel(level)
     _set_levels()
 
 
 def _set_levels() -> None:
     # The lock of the logging module, which is whole again in a forked child.
     with logging._lock:  # type: ignore[attr-defined]  # it has no public name
-        for logger in _loggers():
+        for logger in known_loggers():
             _set_level(logger)
-        lowered = [each for each in _loggers() if isinstance(_deciding_level(each), _Lowered)]
+        lowered = [each for each in known_loggers() if isinstance(_deciding_level(each), _Lowered)]
         if logging.lastResort is not None and lowered:
             _guard([logging.lastResort])
         for logger in lowered:
@@ -148,8 +159,8 @@ def _trace_handlers(logger: logging.Logger) -> list[TraceHandler]:
     return [each for each in logger.handlers if isinstance(each, TraceHandler)]
 
 
-def _loggers() -> list[logging.Logger]:
-    """Return all loggers, each after those above it."""
+def known_loggers() -> list[logging.Logger]:
+    """Return all loggers of the program, each after those above it."""
     known = list(logging.root.manager.loggerDict.values())
     found = (each for each in known if isinstance(each, logging.Logger))
     return [logging.root, *sorted(found, key=lambda each: each.name)]
