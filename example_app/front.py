@@ -51,7 +51,11 @@ def add_relay(app: Flask, relay: Relay) -> None:
 
     @app.post("/messages")
     def submit() -> Any:
-        """Take a message, as a form or as JSON: ``from``, ``to``, ``subject``, ``text``."""
+        """Take a message, as a form or as JSON: ``from``, ``to``, ``subject``, ``text``.
+
+        SPF and security levels are about servers that bring mail from elsewhere: what somebody
+        at this machine submits is as that of a user who has logged in, and asks neither.
+        """
         given = _fields()
         try:
             recipients = _resolved(relay, given["to"])
@@ -102,7 +106,8 @@ def _fields() -> dict[str, str]:
 
 
 def _resolved(relay: Relay, address: str) -> list[Recipient]:
-    reply, recipients = relay.gate.rcpt("127.0.0.1", address)
+    # Who comes from elsewhere may write to us, and not through us. A unix socket has no address.
+    reply, recipients = relay.gate.rcpt(request.remote_addr or "127.0.0.1", address)
     if not recipients:
         raise Refusal(reply)
     return recipients

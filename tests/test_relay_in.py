@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from relays import BOB, TEXT, Running, expect, moved, running, session
+from flask import Flask
+from relays import BOB, TEXT, Running, expect, module, moved, running, session
 
 HOOK = """#!/bin/sh
 case "$(cat)" in
@@ -217,3 +218,18 @@ def test_who_does_not_come_from_this_machine_may_not_send_elsewhere(relay: Runni
 
     assert gate.rcpt("192.0.2.7", "friend@good.example")[0].startswith("554 5.7.1")
     assert gate.rcpt("192.0.2.7", BOB)[0].startswith("250")
+
+
+@pytest.mark.parametrize(("peer", "outside"), [("127.0.0.1", True), ("192.0.2.7", False)])
+def test_who_submits_from_elsewhere_may_write_to_us_and_not_through_us(
+    relay: Running, peer: str, outside: bool
+) -> None:
+    front = module("front")
+
+    with Flask("front").test_request_context(environ_base={"REMOTE_ADDR": peer}):
+        assert front._resolved(relay.relay, BOB)
+        if outside:
+            assert front._resolved(relay.relay, "friend@good.example")
+        else:
+            with pytest.raises(module("gate").Refusal, match="Relay access denied"):
+                front._resolved(relay.relay, "friend@good.example")
