@@ -178,6 +178,26 @@ def test_body_that_is_never_closed_leaves_no_hook(shop: Shop) -> None:
     assert is_clean(shop)
 
 
+def test_hook_goes_with_the_next_request_if_another_thread_has_closed_the_body(
+    shop: Shop,
+) -> None:
+    shop.arms.arm(1)
+    environ = {"REQUEST_METHOD": "GET", "PATH_INFO": "/stream", "wsgi.url_scheme": "http"}
+    environ |= {"SERVER_NAME": "x", "SERVER_PORT": "80"}
+    body: Any = shop.middleware(environ, lambda *_: lambda _: None)
+    next(iter(body))
+    closing = threading.Thread(target=body.close)
+    closing.start()
+    closing.join()
+    shop.arms.disarm()
+    assert hook.left() == 1
+
+    shop.get("/work/1")
+
+    assert is_clean(shop)
+    assert shop.middleware._app == shop.inner
+
+
 def test_threads_are_watched_each_by_itself(shop: Shop) -> None:
     shop.arms.arm(3)
     threads = [threading.Thread(target=shop.get, args=(f"/work/{20 + n}",)) for n in range(6)]

@@ -79,7 +79,7 @@ def top(text: str) -> dict[str, float]:
 
 
 def test_tool_recovers_known_shares_of_a_live_server(shop: Gunicorn, tmp_path: Path) -> None:
-    text = pprof(tmp_path, "-top", "-nodefraction=0", f"{address(shop)}/profile?seconds=2")
+    text = pprof(tmp_path, "-top", "-nodefraction=0", f"{address(shop)}/profile?seconds=5")
 
     shares = top(text)
     whole = shares["app.forever"]

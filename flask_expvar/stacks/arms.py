@@ -90,6 +90,12 @@ class Arms:
             self._wish = None
         self._tell(False)
 
+    def retire(self) -> None:
+        """Let nobody stand in for an application any more, unless requests are wanted."""
+        with self._lock:
+            if self._wish is None:
+                self._tell(False)
+
     def _tell(self, armed: bool) -> None:
         for listener in list(self.listeners):
             listener.arm(armed)

@@ -45,14 +45,7 @@ class Hook:
 def begin() -> Hook | None:
     """Watch the calling thread from here on; None if somebody does already. Never raises."""
     native, owner = ident(), _thread.get_ident()
-    with _lock:
-        known = _active.get(native)
-    if known is not None:
-        # Who comes back has ended its request, and its server has not closed the body.
-        if known.owner != owner and time.monotonic() - known.began < LONGEST:
-            return None
-        _stop(known)
-    if sys.getprofile() is not None:
+    if not clear() or sys.getprofile() is not None:
         return None
     try:
         import pyinstrument
@@ -68,6 +61,22 @@ def begin() -> Hook | None:
     with _lock:
         _active[native] = found
     return found
+
+
+def clear() -> bool:
+    """Return whether the calling thread is not watched, or no more: by what a request has left.
+
+    Who comes back has ended its request, and its server has not closed the body, or another
+    thread has.
+    """
+    with _lock:
+        known = _active.get(ident())
+    if known is None:
+        return True
+    if known.owner != _thread.get_ident() and time.monotonic() - known.began < LONGEST:
+        return False
+    _stop(known)
+    return True
 
 
 def end(hook: Hook, route: str = "") -> Profile | None:

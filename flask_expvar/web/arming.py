@@ -40,6 +40,10 @@ class Armed:
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer as the application does, watched if this is one of those wanted."""
+        if self._arms.wish is None:
+            hook.clear()
+            self._arms.retire()  # unless another thread is still watched
+            return self.app(environ, start_response)
         if not self._is_meant(environ):
             return self.app(environ, start_response)
         wish = self._arms.take()

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from ..stacks import hook
 from ..stacks.arms import arms_of
 from ..traces.logs import lower_loggers
 from ..traces.tracer import tracer_of
@@ -130,7 +131,7 @@ class ExpvarMiddleware:
         app = self._app
         if armed and not isinstance(app, Armed):
             self._app = Armed(app, arms_of(self.registry))
-        elif not armed and isinstance(app, Armed):
+        elif not armed and isinstance(app, Armed) and not hook.left():
             self._app = app.app
 
     def moved(self) -> None:
