@@ -109,7 +109,9 @@ def looking(rounds: int) -> list[Row]:
         Row(f"{title} : 150 ms", found["page"], 150, "ms", 1),
         Row("… the worker kept from running, CPU time of the looker : 5 ms", found["held"], 5,
             "ms", 1),
-        Row("… longest gap of a spinning thread, all reasons : 5 ms", found["gap"], 5, "ms"),
+        Row("… longest gap of a spinning thread, this worker looked at alone : 5 ms",
+            found["alone"], 5, "ms", 1),
+        Row("… the same, with all workers on one CPU : 5 ms", found["gap"], 5, "ms"),
     ]  # fmt: skip
 
 

@@ -1,12 +1,14 @@
 """Looking at 200 threads: milliseconds of the page, and for how long it stops the others.
 
 A thread that does nothing but look at the clock notes the longest time that it could not. What
-other processes of the machine take then is in it as well, so the CPU time that the thread that
-looks has used in the same gap is told apart.
+other processes of the machine take then is in it as well, the other workers that are looked at
+among them: so one worker is looked at alone, too, and the CPU time that the thread that looks has
+used in the same gap is told apart.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 import time
@@ -65,29 +67,41 @@ class Spinner:
         self._thread.join()
 
 
-def page(registry: Registry) -> Callable[[], None]:
+def page(registry: Registry, **query: str) -> Callable[[], None]:
     """Return a function that builds the text of the page."""
     shown = Threads()
 
     def look() -> None:
-        shown.machine(scene(shown, registry, {}), False)
+        shown.machine(scene(shown, registry, query), False)
 
     return look
+
+
+def stopped(look: Callable[[], None]) -> Spinner:
+    """Return the thread that has noted for how long *look* stopped it."""
+    spinner = Spinner(threading.get_native_id())
+    look()
+    spinner.stop()
+    return spinner
 
 
 def main(folder: Path) -> None:
     """Answer with the time of a page and the longest gaps."""
     registry = joined(folder, 0)
     look = page(registry)
+    alone = page(registry, worker=str(os.getpid()))
 
     def sample() -> Samples:
         began = time.perf_counter()
         look()
         idle = time.perf_counter() - began
-        spinner = Spinner(threading.get_native_id())
-        look()
-        spinner.stop()
-        return {"page": 1e3 * idle, "gap": 1e3 * spinner.gap, "held": 1e3 * spinner.held}
+        every, one = stopped(look), stopped(alone)
+        return {
+            "page": 1e3 * idle,
+            "gap": 1e3 * every.gap,
+            "held": 1e3 * every.held,
+            "alone": 1e3 * one.gap,
+        }
 
     def start() -> int:
         park(THREADS)
