@@ -17,9 +17,9 @@ from .web.terminal import COMMANDS
 def main() -> None:
     """Look into the workers of a Flask application.
 
-    URL is where the debug pages are, such as http://127.0.0.1:1099/debug/; a token is taken from
-    FLASK_EXPVAR_TOKEN. Without a URL the gunicorn of this user on this machine is asked, or the
-    one whose workers share --dir.
+    URL is where the debug pages are, such as http://127.0.0.1:1099/debug/, or a server alone whose
+    pages are at /debug/, such as 127.0.0.1:1099; a token is taken from FLASK_EXPVAR_TOKEN. Without
+    a URL the gunicorn of this user on this machine is asked, or the one whose workers share --dir.
     """
 
 

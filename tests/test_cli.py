@@ -27,6 +27,7 @@ from servers.nginx import free_port
 from servers.server import Server
 
 from flask_expvar.cli import main
+from flask_expvar.web.asking import pages_of
 from flask_expvar.web.commands import group
 from flask_expvar.web.top import Rates
 
@@ -234,3 +235,16 @@ def test_what_is_wrong_is_told_with_a_code(tmp_path: Path) -> None:
     assert run("nothing").returncode == 2
     far = run_apart("monitor", "--bind", "0.0.0.0:0", f"--dir={tmp_path}")
     assert (far.returncode, "other machines can reach" in far.stderr) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("given", "asked"),
+    [
+        ("http://127.0.0.1:8000", "http://127.0.0.1:8000/debug/"),
+        ("127.0.0.1:8000/", "http://127.0.0.1:8000/debug/"),
+        ("https://shop.example/debug", "https://shop.example/debug/"),
+        ("shop.example/x/vars/", "http://shop.example/x/vars/"),
+    ],
+)
+def test_pages_of_a_server_alone_are_where_they_mostly_are(given: str, asked: str) -> None:
+    assert pages_of(given) == asked

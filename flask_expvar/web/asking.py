@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
+from urllib.parse import urlsplit
 
 import click
 
@@ -61,7 +62,7 @@ class Target:
 
     def __init__(self, url: str | None, directory: str | None) -> None:
         #: Where the pages are, empty if a folder is asked.
-        self.url = url.rstrip("/") + "/" if url else ""
+        self.url = pages_of(url) if url else ""
         self._folder = None if url else the_folder(directory)
 
     def get(self, path: str, *, accept: str = "*/*", timeout: float = 30) -> bytes:
@@ -104,6 +105,12 @@ class Target:
             return error.code, error.read()
         except (OSError, ValueError) as error:
             raise Unreachable(f"{self.url} does not answer: {error}") from None
+
+
+def pages_of(url: str) -> str:
+    """Return where the pages are: of a server alone, where they are unless it says otherwise."""
+    url = url if "://" in url else f"http://{url}"
+    return (url if urlsplit(url).path.strip("/") else f"{url.rstrip('/')}/debug").rstrip("/") + "/"
 
 
 @contextmanager
