@@ -98,10 +98,11 @@ class Gunicorn(Server):
         return self.process.poll() in (None, 0)
 
     def main_pid(self) -> int | None:
-        try:
-            return int(self.pidfile.read_text())
-        except (FileNotFoundError, ValueError):
-            return super().main_pid()
+        # The second is a new arbiter's, from when the old one has gone until it takes over.
+        for file in (self.pidfile, self.pidfile.with_name(f"{self.pidfile.name}.2")):
+            with contextlib.suppress(FileNotFoundError, ValueError):
+                return int(file.read_text())
+        return super().main_pid()
 
     @property
     def arbiter_pid(self) -> int:
