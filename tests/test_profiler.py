@@ -456,7 +456,7 @@ def spy(need: Callable[[object, str], None]) -> Spy:
 def test_program_that_reads_this_process_sees_what_its_threads_do(spy: Spy) -> None:
     profiler = Profiler([spy])
     with work.at_work(1, asleep=1):
-        profile = profiler.start(1, "cpu", "py-spy").wait()
+        profile = profiler.start(3, "cpu", "py-spy").wait()
 
     assert work.shares(profile) == pytest.approx({"seventy": 70, "twenty": 20, "ten": 10}, abs=15)
     busy = [key for key, info in profile.threads.items() if info.name == "busy"]
@@ -464,7 +464,7 @@ def test_program_that_reads_this_process_sees_what_its_threads_do(spy: Spy) -> N
     key = max(busy, key=lambda each: profile.threads[each].cpu_ns)
     spent = sum(each.cpu_ns for each in profile.samples if each.thread == key)
     assert spent == pytest.approx(profile.threads[key].cpu_ns, rel=0.01)
-    assert profile.seconds < 3
+    assert 2.9 < profile.seconds < 6
 
 
 def test_thread_that_has_ended_with_its_clock_is_charged_by_what_was_seen() -> None:

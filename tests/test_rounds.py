@@ -105,10 +105,10 @@ def test_lonely_sync_worker_is_profiled_in_the_background(gunicorn: Start) -> No
 
 
 def test_threads_are_profiled_together_and_once(gunicorn: Start) -> None:
-    server = together(gunicorn(APP, "-w", "2", "--threads", "4", "--timeout", "2"), 2)
+    server = together(gunicorn(APP, "-w", "2", "--threads", "4", "--timeout", "4"), 2)
 
     with load(server):
-        answer = server.get("/take?seconds=2.2&mode=cpu&engine=threads")
+        answer = server.get("/take?seconds=4.2&mode=cpu&engine=threads")
     found = answer.json()
 
     assert sorted(map(int, found["of"])) == server.worker_pids(), found
