@@ -43,7 +43,7 @@ def index():
 
 @app.get("/block")
 def block():
-    os.write(1, f"blocked {os.getpid()}\n".encode())  # in one piece: others write there too
+    os.write(1, f"blocked {os.getpid()}\\n".encode())  # in one piece: others write there too
     time.sleep(100)
 """
 LOCAL = {"Host": "127.0.0.1"}
