@@ -42,7 +42,7 @@ def told(profile: Profile) -> dict[str, Any]:
         "engine": profile.engine,
         "mode": profile.mode,
         "seconds": profile.seconds,
-        "shares": work.shares(profile),
+        "work": work.spent(profile),
         "spent": sum(each.cpu_ns for each in profile.samples) / 1e9,
         "routes": sorted({each.route for each in profile.samples}),
         "threads": sorted(info.name for info in profile.threads.values()),
