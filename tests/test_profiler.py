@@ -91,6 +91,22 @@ def test_main_thread_is_interrupted_where_it_spends_its_time(profiler: Profiler)
         assert profile.cpu_exact
 
 
+@linux
+def test_main_thread_is_not_interrupted_in_step_with_its_own_loops(profiler: Profiler) -> None:
+    intervals: set[float] = set()
+    running = profiler.start(60, "cpu", "signal")
+
+    def look() -> bool:
+        work.burn(0.005)
+        intervals.add(signal.getitimer(signal.ITIMER_PROF)[1])
+        return len(intervals - {0.0}) > 1
+
+    wait_until(look)
+    running.stop()
+
+    assert all(0.003 < each < 0.009 for each in intervals - {0.0})
+
+
 def test_wall_time_of_all_threads_is_the_time_that_passed(profiler: Profiler) -> None:
     with work.at_work(1, asleep=2):
         profile = profiler.start(0.4).wait()

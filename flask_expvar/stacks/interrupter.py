@@ -9,6 +9,7 @@ from __future__ import annotations
 import _thread
 import ctypes
 import os
+import random
 import signal
 import time
 from types import FrameType
@@ -24,6 +25,9 @@ from .weights import Weights
 #: The kernel looks at these timers 250 times a second on most machines.
 TICK = 0.005
 _PAUSE = 0.05
+#: So many intervals are alike, then comes another: a loop that takes twice as long would always
+#: be seen at the same two places. Not each, as every setting costs a tick of the kernel's.
+_ALIKE = 8
 NOTE = (
     "CPU time of the main thread, charged where it was interrupted; that of other threads is not"
     " seen."
@@ -119,6 +123,7 @@ class _Desk:
         self._interval = TICK
         self.is_set = False
         self._callback: Any = None
+        self._random = random.Random(0)
         #: Always the same object, to be known again.
         self.handle = self._handle
 
@@ -161,7 +166,11 @@ class _Desk:
             signal.signal(signal.SIGPROF, self.handle)
             signal.siginterrupt(signal.SIGPROF, False)
             self.is_set = True
-        signal.setitimer(signal.ITIMER_PROF, self._interval, self._interval)
+        self._set_timer()
+
+    def _set_timer(self) -> None:
+        pause = self._interval * self._random.uniform(0.75, 1.25)
+        signal.setitimer(signal.ITIMER_PROF, pause, pause)
 
     def _unset(self) -> None:
         signal.setitimer(signal.ITIMER_PROF, 0)
@@ -176,6 +185,8 @@ class _Desk:
         if look is not None:
             try:
                 look.tick(frame)
+                if look.ticks % _ALIKE == 0:
+                    self._set_timer()
             except Exception:  # else it would be raised in the program
                 look.weights.lost += 1
 
