@@ -178,6 +178,29 @@ def test_nothing_of_a_profile_is_there_when_it_is_done(profiler: Profiler, engin
     assert sys.getprofile() is None
 
 
+@linux
+def test_threads_that_only_compute_have_turns_as_long_as_ever(profiler: Profiler) -> None:
+    before = sys.getswitchinterval()
+    with work.at_work(2):
+        running = profiler.start(60, "cpu", "threads")
+        wait_until(lambda: sys.getswitchinterval() < before)
+        wait_until(lambda: sys.getswitchinterval() == before)
+        assert not running.done
+        running.stop()
+        running.wait()
+
+
+@linux
+def test_threads_that_wait_now_and_then_have_short_turns(profiler: Profiler) -> None:
+    before, seen = sys.getswitchinterval(), set[float]()
+    with work.at_work(2, once=lambda: work.once_and_wait(0.0002)):
+        running = profiler.start(1, "cpu", "threads")
+        wait_until(lambda: seen.add(sys.getswitchinterval()) or running.left < 0.3)
+        assert max(seen) <= before
+        assert before not in {sys.getswitchinterval() for _ in range(5)}
+        running.wait()
+
+
 def test_second_profile_is_told_when_the_first_will_be_done(profiler: Profiler) -> None:
     first = profiler.start(30)
 

@@ -29,6 +29,10 @@ from .weights import RawStack, Weights
 #: run at the same time: while this thread waits what it came to see is over. The shorter, the
 #: less is missed; but with many, each turn that is cut short costs them some of their work.
 TURNS = ((1.5, 5e-5), (5.0, TURN))
+#: Who never waits is seen anywhere as likely, however long it goes on. Unless those who are found
+#: waiting use more than this part of a processor, several threads have turns as ever: two that
+#: only compute lost an eighth of their work to short ones.
+_SOME = 0.03
 #: So often a thread is looked at that may be on its way, 5 µs each.
 _GLANCES = 12
 #: So many looks are averaged.
@@ -59,6 +63,8 @@ class _Thread:
     duty: onduty.Duty | None = None
     stack: RawStack = ()
     first: bool = True
+    #: Whether it ran or wanted to at the last look.
+    on: bool = False
 
 
 class ThreadSampler:
@@ -94,6 +100,8 @@ class _Look:
         self._skip = order.skip | {ident()}
         self._ticks = 0
         self._busy = 1.0
+        self._resting = 1.0
+        self._rested = 0
         self._random = random.Random(0)
         self._stateless = False
 
@@ -115,7 +123,7 @@ class _Look:
                 if self._order.over((min(next_tick, end) - now) / 1e9):
                     end = 0
                 last = self._tick(last)
-                set_turn(self._busy)
+                set_turn(self._busy, self._resting)
         cpu = time.process_time_ns() - process
         samples, exact = self._weights.samples(self._scales()), clocks.are_there()
         return Profile(
@@ -149,7 +157,7 @@ class _Look:
         serving = self._order.serving()
         for gone in self._threads.keys() - frames.keys():
             self._leave(gone)
-        on = 0
+        on = self._rested = 0
         while frames:
             one, frame = frames.popitem()
             if one not in self._skip:
@@ -157,6 +165,7 @@ class _Look:
             del frame  # else it would live until the next tick
         self._ticks += 1
         self._busy += (on - self._busy) / _MEMORY
+        self._resting += (self._rested / max(passed, 1) - self._resting) / _MEMORY
         return now
 
     def _charge(self, one: int, frame: FrameType, passed: int, served: str) -> bool:
@@ -176,10 +185,11 @@ class _Look:
         if idle:
             # It has not run since the last look, so it is where it was.
             self._weights.add(thread.key, thread.stack, passed, 0, served)
-            return False
+            return thread.on  # one that has had no turn since then still waits for it
         thread.stack = self._weights.raw(frame)
         thread.first = False
-        return self._charge_running(thread, passed, spent, served)
+        thread.on = self._charge_running(thread, passed, spent, served)
+        return thread.on
 
     def _charge_running(self, thread: _Thread, passed: int, spent: int, served: str) -> bool:
         weights, stack = self._weights, thread.stack
@@ -191,6 +201,7 @@ class _Look:
         # Who runs beside this thread is where it is seen; who only could is so perhaps.
         weights.add(thread.key, stack, passed, passed if runs else 0, served)
         if state == onduty.WAITING:
+            self._rested += spent
             weights.waits(stack)
         elif state and not runs:
             starved = state == onduty.RUNNABLE
@@ -254,15 +265,17 @@ class _Look:
 
 
 @contextlib.contextmanager
-def _turns() -> Iterator[Callable[[float], None]]:
-    """Yield what sets the length of turns by the number of threads that want to run."""
+def _turns() -> Iterator[Callable[[float, float], None]]:
+    """Yield what sets the length of turns by how many threads want to run, and how many rest."""
     longest = sys.getswitchinterval()
     with short_turns():
         now = sys.getswitchinterval()
 
-        def set_turn(busy: float) -> None:
+        def set_turn(busy: float, resting: float) -> None:
             nonlocal now
             turn = next((turn for most, turn in TURNS if busy < most), longest)
+            if busy >= TURNS[0][0] and resting < _SOME:
+                turn = longest
             # What somebody else has set meanwhile stays; so does what was shorter anyway.
             if turn != now and sys.getswitchinterval() == now:
                 sys.setswitchinterval(min(turn, longest))
