@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import _thread
+import ctypes
 import gc
 import os
 import signal
+import struct
 import sys
 import threading
 import time
@@ -19,7 +21,7 @@ import work
 from servers.waiting import wait_until
 
 from flask_expvar.exceptions import BusyError, UnavailableError, UnknownError
-from flask_expvar.stacks import clocks, onduty, threads, walking
+from flask_expvar.stacks import clocks, kernel, onduty, threads, walking
 from flask_expvar.stacks.limits import bounded
 from flask_expvar.stacks.profile import Frame, Profile, Sample, ThreadInfo
 from flask_expvar.stacks.profiler import KEPT, Profiler, Running
@@ -426,6 +428,28 @@ def test_place_where_threads_wait_for_the_interpreter_is_found() -> None:
         with threads.short_turns():
             assert wait_until(lambda: duty.state() == onduty.QUEUED)
         duty.close()
+
+
+@linux
+def test_thread_that_is_to_run_at_once_keeps_its_policy_and_nice_value() -> None:
+    told: list[object] = []
+
+    def run() -> None:
+        got = ctypes.create_string_buffer(48)
+        told.append(kernel.be_prompt())
+        number = {"x86_64": 315, "aarch64": 275}[kernel.MACHINE]
+        assert kernel.libc().syscall(number, 0, got, 48, 0) == 0
+        told.extend(struct.unpack("IIQiIQQQ", got.raw))
+
+    nice = os.getpriority(os.PRIO_PROCESS, 0)
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+
+    prompt, _, policy, _, was, _, slice_ns, _, _ = told
+    assert (policy, was) == (os.SCHED_OTHER, nice)
+    # Linux tells it from 6.12 on.
+    assert not prompt or slice_ns in {0, 100_000}
 
 
 @linux

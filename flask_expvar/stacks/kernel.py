@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import os
 import platform
+import struct
 import sys
 import time
 from functools import lru_cache
@@ -36,6 +37,13 @@ _CALLS = {
     },
 }  # fmt: skip
 
+
+#: Number of the system call that sets how a thread is scheduled, and what it is given:
+#: size, policy, flags, nice, priority, slice in ns, deadline, period.
+_SETATTR = {"x86_64": 314, "aarch64": 274}
+_ATTRIBUTES = "IIQiIQQQ"
+#: The shortest slice that there is.
+_SLICE = 100_000
 
 #: In these a thread sleeps so that signals wake it; in others it may be the disk that it waits for.
 _SLEEPS = frozenset({
@@ -109,6 +117,20 @@ def system_call(native_id: int) -> Call | None:
     if name != "futex" or len(words) < 5:
         return Call(name)
     return Call(name, int(words[1], 16), int(words[4], 16) != 0)
+
+
+def be_prompt() -> bool:
+    """Let the calling thread run as soon as it wakes, and return whether the system agrees.
+
+    Who runs briefly at a time is let in before others, from Linux 6.12 on; it gets no more of the
+    processor than before. Without it a thread that wakes on a busy processor waits for 0.3 ms.
+    """
+    if not LINUX or MACHINE not in _SETATTR or os.sched_getscheduler(0) != os.SCHED_OTHER:
+        return False
+    nice = os.getpriority(os.PRIO_PROCESS, 0)
+    size = struct.calcsize(_ATTRIBUTES)
+    wanted = struct.pack(_ATTRIBUTES, size, os.SCHED_OTHER, 0, nice, 0, _SLICE, 0, 0)
+    return bool(libc().syscall(_SETATTR[MACHINE], 0, wanted, 0) == 0)
 
 
 @lru_cache(maxsize=1)

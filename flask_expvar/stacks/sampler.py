@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import Any
 
-from . import clocks, onduty
+from . import clocks, kernel, onduty
 from .order import Order, family, ident
 from .profile import Profile, ThreadInfo
 from .threads import TURN, main_ident, short_turns
@@ -80,6 +80,8 @@ class ThreadSampler:
 
     def run(self, order: Order) -> Profile:
         """Take the profile."""
+        # What it came to see goes on until it runs.
+        kernel.be_prompt()
         look = _Look(order, onduty.gil_address() if clocks.are_there() else 0)
         try:
             return look.take()
