@@ -21,7 +21,7 @@ from typing import Any
 from . import clocks, kernel, onduty
 from .order import Order, family, ident
 from .profile import Profile, ThreadInfo
-from .threads import TURN, main_ident, short_turns
+from .threads import TURN, main_ident, short_turns, usual_turn
 from .walking import current_frames
 from .weights import RawStack, Weights
 
@@ -82,11 +82,14 @@ class ThreadSampler:
         """Take the profile."""
         # What it came to see goes on until it runs.
         kernel.be_prompt()
-        look = _Look(order, onduty.gil_address() if clocks.are_there() else 0)
-        try:
-            return look.take()
-        finally:
-            look.close()
+        # Beside 64 threads that compute each turn is waited for 0.3 s: 30 ms if they are short,
+        # as they are before the first look and after the last.
+        with short_turns():
+            look = _Look(order, onduty.gil_address() if clocks.are_there() else 0)
+            try:
+                return look.take()
+            finally:
+                look.close()
 
 
 class _Look:
@@ -269,7 +272,7 @@ class _Look:
 @contextlib.contextmanager
 def _turns() -> Iterator[Callable[[float, float], None]]:
     """Yield what sets the length of turns by how many threads want to run, and how many rest."""
-    longest = sys.getswitchinterval()
+    longest = usual_turn()
     with short_turns():
         now = sys.getswitchinterval()
 

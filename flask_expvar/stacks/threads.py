@@ -48,6 +48,12 @@ def short_turns() -> Iterator[None]:
                 sys.setswitchinterval(_before)
 
 
+def usual_turn() -> float:
+    """Return how long threads may go on where nobody has asked for :func:`short_turns`."""
+    with _lock:
+        return _before if _turns else sys.getswitchinterval()
+
+
 def main_ident() -> int:
     """Return what :func:`sys._current_frames` knows the main thread by, also under gevent."""
     hub = sys.modules.get("gevent.hub")

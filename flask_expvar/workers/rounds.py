@@ -15,6 +15,7 @@ from ..exceptions import ParameterError, UnavailableError, UnknownError
 from ..stacks.order import ident
 from ..stacks.profile import Profile, from_plain
 from ..stacks.profiler import LONGEST_SECONDS
+from ..stacks.threads import short_turns
 from ..variables.reading import Part
 from ..variables.registry import Registry
 from . import profiling
@@ -71,7 +72,8 @@ class Round:
         self._parts = _meant(registry, only)
         self._leave_self_out()
         self._waiting: dict[int, Part] = {}
-        self._begin(mode, engine, interval)
+        with short_turns():
+            self._begin(mode, engine, interval)
         self._ends = time.monotonic() + seconds
 
     def _leave_self_out(self) -> None:
@@ -159,7 +161,9 @@ class Round:
                     stopped, latest = True, time.monotonic() + GRACE
                 if stopped or not self.left or time.monotonic() > renew:
                     renew = time.monotonic() + _RENEW
-                    if self.poll():
+                    with short_turns():
+                        done = self.poll()
+                    if done:
                         break
                 time.sleep(min(_PAUSE, self.left) if not stopped and self.left else _PAUSE / 2)
         except BaseException:  # the server ends this request: nobody will want it
