@@ -42,7 +42,7 @@ _ANSWERER = os.path.join("workers", "sockets.py")
 
 APPROXIMATE = (
     "CPU time of each thread is exact, its division approximate: bursts shorter than 3 ms between"
-    " waits are charged to longer ones."
+    " waits are charged to longer ones. Threads that compute did up to a tenth less meanwhile."
 )
 NO_STATE = (
     "CPU time of each thread is exact, but the system does not tell which threads run:"
