@@ -68,6 +68,11 @@ def compact(value: object, leaves: Mapping[type, Callable[[Any], str]] | None = 
         return "null"
 
 
+def plain(value: object) -> Any:
+    """Return what a reader of :func:`compact` gets: strings, numbers, lists, dicts and None."""
+    return json.loads(compact(value))
+
+
 def figures(value: dict[str, Any], *, sort: bool = True) -> str:
     """Return what :func:`compact` would, several times faster: the encoder in C does.
 

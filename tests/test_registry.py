@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from flask_expvar import Map, Registry
+from flask_expvar import Func, Map, Registry
 from flask_expvar.exceptions import BadKindError, NameTakenError
 from flask_expvar.variables.store import LocalStore
 
@@ -105,13 +105,25 @@ def test_who_still_has_a_variable_that_was_taken_out_counts_alone() -> None:
     assert registry.snapshot()["map"] == {"inner": {"key": 1}, "key": 1}
 
 
-def test_a_weird_value_of_a_func_is_given_as_it_is() -> None:
+def test_a_func_that_returns_what_no_json_holds_costs_only_its_own_place() -> None:
     registry = Registry()
-    weird = object()
-    registry.publish("weird", lambda: weird)
+    round_: dict[str, Any] = {"n": 1}
+    round_["self"] = round_
     registry.publish("broken", lambda: {}["missing"])
+    registry.publish("nan", lambda: float("nan"))
+    registry.publish("round", lambda: round_)
+    registry.publish("weird", lambda: {"a": [1, float("inf"), object()], "s": {2, 1}})
+    registry.new_map("map").set("nan", Func(lambda: float("nan")))
 
-    assert registry.snapshot() == {"broken": None, "weird": weird}
+    found = registry.snapshot()
+
+    assert found.pop("map") == {"nan": None}
+    assert found == {
+        "broken": None,
+        "nan": None,
+        "round": {"n": 1, "self": None},
+        "weird": {"a": [1, None, None], "s": [1, 2]},
+    }
 
 
 def test_publishing_what_is_no_variable_is_an_error() -> None:

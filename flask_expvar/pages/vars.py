@@ -92,7 +92,7 @@ def said(registry: Registry) -> Iterable[tuple[tuple[str, ...], Var]]:
 def _said(path: tuple[str, ...], var: Var) -> dict[str, Any]:
     value, error = None, ""
     try:
-        value = without_secrets(path[-1], json.loads(_json.compact(var.value)))
+        value = without_secrets(path[-1], _json.plain(var.value))
     except BaseException as failure:
         if is_interrupt(failure):
             raise

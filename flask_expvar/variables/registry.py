@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any
 
+from .._json import plain
 from .._native import allocate_lock, allocate_rlock
 from ..exceptions import BadKindError, NameTakenError
 from . import names
@@ -93,8 +94,8 @@ class Registry(Nesting):
     def snapshot(self) -> dict[str, Any]:
         """Return the values of all variables as plain data, sorted by name.
 
-        Numbers are those of all workers; texts and functions are this process's own, and a
-        function that raises gives None.
+        Numbers are those of all workers; texts and functions are this process's own. A function
+        that raises gives None, and so does NaN, or what else no JSON holds, at its place.
         """
         values = nest(self.rows())
         return {name: own_value(self._vars.get(name), value) for name, value in values.items()}
@@ -282,13 +283,16 @@ class Registry(Nesting):
 
 
 def own_value(var: Var | None, value: Any) -> Any:
-    """Return *value* with what this process's Strings and Funcs say filled in, at any depth."""
+    """Return *value* with what this process's Strings and Funcs say filled in, at any depth.
+
+    What JSON does not know is None at its place, as on the pages.
+    """
     if isinstance(var, Map) and isinstance(value, dict):
         return {key: own_value(var.own(key), inner) for key, inner in value.items()}
     if not isinstance(var, (Func, String)):
         return value
     try:
-        return var.value
+        return plain(var.value)
     except BaseException as error:
         if is_interrupt(error):
             raise
