@@ -274,7 +274,7 @@ def test_build_info_has_the_names_of_the_seed(
     registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
-    expvar.publish_build_info("shop", "1.2.3", registry=registry)
+    registry.publish_build_info("shop", "1.2.3")
 
     assert registry.snapshot() == {
         "shop/sourceDateStr": "2023-11-14 22:13:20 +0000",
@@ -282,7 +282,20 @@ def test_build_info_has_the_names_of_the_seed(
         "shop/version": "1.2.3",
     }
     with pytest.raises(expvar.BadKindError, match="no distribution called"):
-        expvar.publish_build_info("no-such-distribution", registry=registry)
+        registry.publish_build_info("no-such-distribution")
+
+
+@pytest.mark.parametrize(
+    ("prefix", "version", "stamp"),
+    [(5, "1", 0), ("", "1", 0), ("shop", 5, 0), ("shop", "1", 10**18), ("shop", "1", 1e30)],
+)
+def test_wrong_build_info_is_an_error_that_publishes_nothing(
+    registry: Registry, prefix: Any, version: Any, stamp: float
+) -> None:
+    with pytest.raises(expvar.ExpvarError, match=r"cannot name|version is|source_date is"):
+        registry.publish_build_info(prefix, version, stamp)
+
+    assert registry.snapshot() == {}
 
 
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")

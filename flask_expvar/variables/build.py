@@ -1,14 +1,9 @@
-"""Build info: which version runs, and when its source was last changed."""
+"""Build info in the default registry, or in the one that is given."""
 
 from __future__ import annotations
 
-import importlib.metadata
-import os
-import time
-from datetime import datetime, timezone
-from pathlib import Path
+from datetime import datetime
 
-from ..exceptions import BadKindError
 from .registry import Registry, default_registry
 
 
@@ -19,53 +14,6 @@ def publish_build_info(
     *,
     registry: Registry | None = None,
 ) -> None:
-    """Publish ``PREFIX/version``, ``PREFIX/sourceDateStr`` and ``PREFIX/sourceDateTimestamp``.
-
-    :param version: by default that of the installed distribution called *prefix*.
-    :param source_date: seconds since the epoch, or a datetime; by default the variable
-        ``SOURCE_DATE_EPOCH`` (reproducible-builds.org), else the age of the installation.
-    :raises BadKindError: if one is not given and cannot be found, or is of a wrong kind.
-    """
+    """Publish ``PREFIX/version`` and its companions: :meth:`Registry.publish_build_info`."""
     into = registry if registry is not None else default_registry
-    version = version if version is not None else _installed_version(prefix)
-    stamp = _stamp(prefix, source_date)
-    into.new_string(f"{prefix}/version", "version of the program").set(version)
-    text = time.strftime("%Y-%m-%d %H:%M:%S +0000", time.gmtime(stamp)) if stamp else ""
-    into.new_string(f"{prefix}/sourceDateStr", "when the source was last changed").set(text)
-    into.new_int(
-        f"{prefix}/sourceDateTimestamp",
-        "when the source was last changed, in seconds since the epoch",
-        multiprocess_mode="max",
-    ).set(stamp)
-
-
-def _installed_version(prefix: str) -> str:
-    try:
-        return importlib.metadata.version(prefix)
-    except (importlib.metadata.PackageNotFoundError, ValueError):
-        allowed = f"a str, since no distribution called {prefix!r} is installed"
-        raise BadKindError("version", None, allowed) from None
-
-
-def _stamp(prefix: str, given: float | datetime | None) -> int:
-    if isinstance(given, datetime):
-        aware = given if given.tzinfo else given.replace(tzinfo=timezone.utc)
-        return int(aware.timestamp())
-    if given is not None:
-        return _whole(given, "source_date")
-    epoch = os.environ.get("SOURCE_DATE_EPOCH")
-    if epoch is not None:
-        return _whole(epoch, "SOURCE_DATE_EPOCH")
-    try:
-        files = importlib.metadata.files(prefix) or []
-        found = [Path(str(file.locate())) for file in files if file.name == "METADATA"]
-        return int(max(path.stat().st_mtime for path in found))
-    except (importlib.metadata.PackageNotFoundError, ValueError, OSError):
-        return 0
-
-
-def _whole(given: float | str, what: str) -> int:
-    try:
-        return int(given)
-    except (TypeError, ValueError, OverflowError):
-        raise BadKindError(what, given, "seconds since the epoch") from None
+    into.publish_build_info(prefix, version, source_date)

@@ -10,6 +10,7 @@ import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 from .._json import plain
@@ -23,6 +24,7 @@ from .maps import Map, Nesting, from_spec
 from .namespace import V, check_free
 from .plan import Plan
 from .reading import Part, Row, Totals, nest
+from .release import publish_release
 from .said import Func, String
 from .slot import Node, Slot, wrapped
 from .store import LocalStore, Store
@@ -90,6 +92,18 @@ class Registry(Nesting):
             gone._leave()
             for family in names.families(name, gone.kind):
                 self._claims.pop(family, None)
+
+    def publish_build_info(
+        self, prefix: str, version: str | None = None, source_date: float | datetime | None = None
+    ) -> None:
+        """Publish ``PREFIX/version``, ``PREFIX/sourceDateStr`` and ``PREFIX/sourceDateTimestamp``.
+
+        :param version: by default that of the installed distribution called *prefix*.
+        :param source_date: seconds since the epoch, or a datetime; by default the variable
+            ``SOURCE_DATE_EPOCH`` (reproducible-builds.org), else the age of the installation.
+        :raises BadKindError: if one is not given and cannot be found, or is of a wrong kind.
+        """
+        publish_release(self, prefix, version, source_date)
 
     def snapshot(self) -> dict[str, Any]:
         """Return the values of all variables as plain data, sorted by name.
