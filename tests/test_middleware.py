@@ -218,11 +218,11 @@ def test_a_werkzeug_request_without_rule_has_no_route(wrap: Wrap, registry: Regi
     [
         ("GET", "GET"),
         ("PATCH", "PATCH"),
-        ("get", "unknownget"),
-        ("PROPFIND", "unknownPROPFI"),
-        (7, "unknown7"),
-        (None, "unknownNone"),
-        ([], "unknown[]"),
+        ("get", "unknown<get>"),
+        ("PROPFIND", "unknown<PROPFI>"),
+        (7, "unknown<7>"),
+        (None, "unknown<None>"),
+        ([], "unknown<[]>"),
     ],
 )
 def test_unknown_methods_are_marked_and_cut(

@@ -208,7 +208,7 @@ class ExpvarMiddleware:
     def method(self, method: object) -> Int:
         """Return the counter of a request method."""
         key = str(method)
-        known = key if key in METHODS else f"unknown{key[:LONGEST_METHOD]}"
+        known = key if key in METHODS else f"unknown<{key[:LONGEST_METHOD]}>"
         return self._child(self.methods, known)
 
     def code(self, status: object) -> Int:
