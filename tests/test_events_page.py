@@ -300,7 +300,7 @@ def test_long_texts_and_stacks_are_whole_where_a_log_is_alone(
         ("b=7", "b='7'; allowed: a whole number from 0 to 6"),
         ("b=-1", "from 0 to 6"),
         ("b=x&fam=connection", "from 0 to 6"),
-        ("exp=yes", "exp='yes'; allowed: 0 or 1"),
+        ("exp=yes", "exp='yes'; allowed: 0 or 1, false or true"),
         ("page=0", "from 1 to 10"),
         ("page=11", "from 1 to 10"),
         ("limit=51", "from 1 to 50"),

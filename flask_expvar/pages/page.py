@@ -24,6 +24,10 @@ LONGEST_PARAMETER = 256
 #: A trace's id is the name of its family, which may be as long as that, and two numbers.
 LONGEST_ID = 320
 
+_SWITCHES = {
+    **dict.fromkeys(("0", "f", "F", "false", "False", "FALSE"), False),
+    **dict.fromkeys(("1", "t", "T", "true", "True", "TRUE"), True),
+}
 _WHOLE = re.compile("-?[0-9]+")
 _DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)(us|µs|ms|s|)")
 _UNITS = {"us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "": 1.0}
@@ -67,11 +71,14 @@ class Query:
         return list(values)
 
     def flag(self, name: str, default: bool = False) -> bool:
-        """Return a yes or no."""
-        value = self.given.get(name, "1" if default else "0")
-        if value not in ("0", "1"):
-            raise ParameterError(name, value, "0 or 1")
-        return value == "1"
+        """Return a yes or no, the default if it is not given.
+
+        Go's words too: chasquid's links say ``all=true``.
+        """
+        value = self.given.get(name, "")
+        if value and value not in _SWITCHES:
+            raise ParameterError(name, value, "0 or 1, false or true")
+        return _SWITCHES.get(value, default)
 
     def choice(self, name: str, *allowed: str) -> str:
         """Return one of some words, empty if it is not given."""
