@@ -295,6 +295,15 @@ def test_secrets_in_names_of_threads_are_hidden() -> None:
     assert "pa55word" not in text(data, ONCE) + json.dumps(data)
 
 
+def test_the_number_of_a_thread_without_name_is_no_secret() -> None:
+    (one,) = seen(1)
+    one.name = "Thread-0x7f18bfd916c0"  # changes between letters and digits as tokens do
+    data = data_of([one])
+
+    assert one.name in text(data, ONCE)
+    assert one.name in members(data)
+
+
 @pytest.mark.parametrize("alike", [True, False])
 def test_ten_thousand_threads_are_groups_of_bounded_size(alike: bool) -> None:
     many = [

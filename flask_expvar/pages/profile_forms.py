@@ -18,7 +18,7 @@ from ..profiles.sessions import (
 )
 from ..profiles.speedscope import speedscope
 from ..stacks.profile import Merge, Profile
-from .texts import clean
+from .texts import clean, thread_name
 from .vars import JSON
 
 PLAIN = "text/plain; charset=utf-8"
@@ -70,7 +70,7 @@ def _file(content: str, media_type: str, ending: str) -> Form:
 def tidy(profile: Profile) -> Profile:
     """Return *profile* with no secrets in what the program has named."""
     threads = {
-        ident: replace(info, name=clean(info.name, LONGEST_NAME))
+        ident: replace(info, name=thread_name(info.name, LONGEST_NAME))
         for ident, info in profile.threads.items()
     }
     samples = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from functools import lru_cache
 from html import escape
 
@@ -34,8 +35,18 @@ def _clean(text: str, most: int) -> str:
     return shown.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
+_UNNAMED = re.compile(r"Thread-0x[0-9a-f]{1,16}")
+
 #: Texts are the same again and again; long ones would make a cache large.
 _memo = lru_cache(maxsize=8192)(_clean)
+
+
+def thread_name(name: str, most: int) -> str:
+    """Return the name of a thread as it may leave this process.
+
+    One that has no name goes by its number, which looks random in one of eleven.
+    """
+    return name if _UNNAMED.fullmatch(name) else clean(name, most)
 
 
 @lru_cache(maxsize=4096)

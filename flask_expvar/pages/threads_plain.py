@@ -15,7 +15,7 @@ from ..stacks.walking import DEEPEST, Place, Stack
 from ..traces.tracer import Tracer, tracer_of
 from ..variables.registry import Registry
 from .moments import micro
-from .texts import clean, cost, fit
+from .texts import clean, cost, fit, thread_name
 from .traces_plain import outline
 
 #: Groups of a page, and those that one worker tells of.
@@ -100,7 +100,7 @@ def _group(
 
 
 def _name(one: Seen) -> str:
-    return fit(clean(one.name, 128), 256)
+    return fit(thread_name(one.name, 128), 256)
 
 
 def _member(one: Seen, requests: dict[int, Any], names: dict[int, str]) -> dict[str, Any]:
