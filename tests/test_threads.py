@@ -27,7 +27,7 @@ from flask_expvar.stacks import kernel, objects
 from flask_expvar.stacks.holders import circles
 from flask_expvar.stacks.kernel import Call
 from flask_expvar.stacks.seen import Seen
-from flask_expvar.stacks.threads import look, short_turns, threads
+from flask_expvar.stacks.threads import look, main_ident, short_turns, threads
 from flask_expvar.stacks.waiting import doing
 from flask_expvar.stacks.walking import DEEPEST, Place
 
@@ -197,6 +197,30 @@ def test_other_threads_take_turns_more_often_while_one_looks() -> None:
         assert sys.getswitchinterval() == pytest.approx(0.0005)
 
     assert sys.getswitchinterval() == before
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_forked_child_takes_usual_turns_and_has_the_thread_that_forked_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # gevent's stays what it was in the parent.
+    hub = SimpleNamespace(MAIN_THREAD_IDENT=threading.main_thread().ident)
+    monkeypatch.setitem(sys.modules, "gevent.hub", hub)
+    before, told = sys.getswitchinterval(), []
+
+    def fork() -> None:
+        pid = os.fork()
+        if pid == 0:
+            usual = sys.getswitchinterval() == pytest.approx(before)
+            os._exit(10 * usual + (main_ident() == threading.get_ident()))
+        told.append(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+
+    with short_turns():
+        thread = threading.Thread(target=fork)
+        thread.start()
+        thread.join()
+
+    assert told == [11]
 
 
 def test_what_the_program_sets_meanwhile_stays() -> None:

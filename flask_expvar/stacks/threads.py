@@ -27,6 +27,8 @@ MOST_ASKED = 2000
 _turns = 0
 _before = 0.0
 _lock = allocate_lock()
+#: The thread that has forked this process: it is the main thread then.
+_forker = 0
 
 
 @contextmanager
@@ -57,8 +59,32 @@ def usual_turn() -> float:
 def main_ident() -> int:
     """Return what :func:`sys._current_frames` knows the main thread by, also under gevent."""
     hub = sys.modules.get("gevent.hub")
-    found = getattr(hub, "MAIN_THREAD_IDENT", None)
+    # It stays what it was in the parent, whose main thread need not have forked.
+    found = _forker or getattr(hub, "MAIN_THREAD_IDENT", None)
     return found if isinstance(found, int) else threading.main_thread().ident or 0
+
+
+def natives() -> dict[int, int]:
+    """Return what the kernel calls each thread, by what Python does."""
+    known = _known().items()
+    found = {ident: one.native_id for ident, one in known if one.native_id is not None}
+    if kernel.LINUX:
+        found[main_ident()] = os.getpid()
+    return found
+
+
+def _after_fork() -> None:
+    global _forker, _lock, _turns
+    _forker = original("_thread", "get_ident")()
+    # Whoever held it or wanted short turns has not come along.
+    _lock = allocate_lock()
+    if _turns:
+        _turns = 0
+        sys.setswitchinterval(_before)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 @dataclass
