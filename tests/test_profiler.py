@@ -546,7 +546,6 @@ def test_program_that_reads_this_process_sees_what_its_threads_do(spy: Spy) -> N
     assert work.are_true(found), found
     profile = taken[0]
     busy = [key for key, info in profile.threads.items() if info.name == "busy"]
-    # Of the threads of tests before it may know one that has ended meanwhile.
     key = max(busy, key=lambda each: profile.threads[each].cpu_ns)
     spent = sum(each.cpu_ns for each in profile.samples if each.thread == key)
     assert spent == pytest.approx(profile.threads[key].cpu_ns, rel=0.01)
@@ -561,6 +560,15 @@ def test_thread_that_has_ended_with_its_clock_is_charged_by_what_was_seen() -> N
     assert [(each.thread, each.cpu_ns) for each in seen.samples] == [(7, 300), (8, 10**9)]
     assert seen.guessed == 1
     assert seen.threads[8].cpu_ns == -1
+
+
+def test_thread_that_the_program_knows_by_pythons_number_has_its_own_clock() -> None:
+    seen = _Seen({7: 300}, 2.0, natives={0x7F2A: 7})
+
+    seen.read("thread (0x7F2A): one;f (a.py:1) 1\nthread (7): one;f (a.py:1) 2\n", 100)
+
+    assert [(each.thread, each.cpu_ns) for each in seen.samples] == [(7, 100), (7, 200)]
+    assert seen.guessed == 0
 
 
 def test_missing_program_is_named_with_the_way_to_get_it(

@@ -25,6 +25,7 @@ from . import clocks, kernel
 from .limits import DEEPEST, MOST_STACKS
 from .order import Order, Stop
 from .profile import Frame, Profile, Sample, ThreadInfo
+from .threads import natives
 
 #: How long the probe may take, and py-spy to write what it has seen, in seconds.
 PROBE, PATIENCE = 1.5, 10.0
@@ -86,7 +87,7 @@ class Spy:
                 raise OSError(f"py-spy has written nothing: {log[-200:].strip()}")
             text = output.read_text(errors="replace")[:_LONGEST]
         cpu = {tid: max(each - base.get(tid, 0), 0) for tid, each in used.items() if each >= 0}
-        seen = _Seen(cpu, seconds)
+        seen = _Seen(cpu, seconds, natives=natives())
         told = _SAMPLES.search(log)
         seen.read(text, int(told[1]) if told else 0)
         return Profile(
@@ -208,6 +209,8 @@ class _Seen:
     """What py-spy has written.
 
     :param cpu: the CPU time that each thread has used, by native identifier.
+    :param natives: the native identifier of each thread by Python's, which is all that py-spy
+        knows of some threads of Python 3.10.
     """
 
     cpu: dict[int, int]
@@ -219,6 +222,7 @@ class _Seen:
     guessed: int = 0
     threads: dict[int, ThreadInfo] = field(default_factory=dict)
     samples: list[Sample] = field(default_factory=list)
+    natives: dict[int, int] = field(default_factory=dict)
 
     def read(self, text: str, ticks: int) -> None:
         """Take over what is in *text*, of so many *ticks*; lines that are none are skipped."""
@@ -228,6 +232,7 @@ class _Seen:
             if match is None:
                 continue
             tid, count = int(match[1], 0), int(match[4])
+            tid = self.natives.get(tid, tid)
             total[tid] += count
             if tid not in self.threads:
                 self.threads[tid] = ThreadInfo(match[2] or "", tid, False, self.cpu.get(tid, -1))
