@@ -140,7 +140,7 @@ def nothing_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
     yield
     if request.node.stash.get(CALL_FAILED, False):
         return  # its traceback keeps everything alive, and one failure is enough
-    deadline = time.monotonic() + 2
+    deadline = time.monotonic() + 20
     pause = threading.Event()
     while left := leftovers.found(before, folder):
         if time.monotonic() > deadline:

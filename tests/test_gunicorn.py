@@ -94,6 +94,8 @@ def test_the_arbiter_tells_what_became_of_its_workers(
     else:
         time_out(server)
         server.wait_until(lambda: exits(server, "timeout") >= 1, what="the silent one is counted")
+    # One that is told to end before it has begun ends with the signal.
+    server.wait_for_workers(2)
     before = exits(server, "code 0")
     server.signal(signal.SIGHUP)
     server.wait_until(lambda: exits(server, "code 0") >= before + 2, what="all are replaced")

@@ -127,6 +127,13 @@ class Gunicorn(Server):
             return []
         return sorted(pid for pid in booted & {c.pid for c in children} if running(pid))
 
+    def wait_for_workers(self, count: int) -> None:
+        """Return when *count* workers live and handle signals, which end them before that."""
+        self.wait_until(
+            lambda: len(self.worker_pids()) >= count and self._workers_listen(),
+            what=f"{count} workers handle signals",
+        )
+
     def kill_worker(self, pid: int, sig: signal.Signals = signal.SIGKILL) -> None:
         """Send SIGKILL to a worker, and return when it has gone."""
         assert pid in self.worker_pids(), f"{pid} is no worker: {self.worker_pids()}"
