@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flask_expvar.traces.latencies import BANDS, BOUNDS, Latencies, by_band, quantile
+from flask_expvar.traces.latencies import BANDS, BOUNDS, Latencies, by_band, quantiles
 
 SECONDS = st.floats(0.0, 5000.0, allow_nan=False)
 
@@ -28,11 +28,20 @@ def sizes(latencies: Latencies, now: float) -> list[int]:
 def test_percentile_is_in_the_bucket_of_the_exact_one(each: list[float], share: float) -> None:
     counts = counted(each).windows(0.0)[2].counts
     exact = sorted(each)[max(math.ceil(share * len(each)) - 1, 0)]
-    found = quantile(counts, share)
+    (found,) = quantiles(counts, (share,))
 
     assert found is not None
     bucket = bisect_right(BOUNDS, exact)
     assert BOUNDS[bucket - 1] <= found <= BOUNDS[min(bucket, len(BOUNDS) - 1)]
+
+
+@given(st.lists(SECONDS, min_size=1, max_size=300), st.lists(st.floats(0.0, 1.0), max_size=5))
+def test_percentiles_together_are_those_one_by_one(each: list[float], shares: list[float]) -> None:
+    counts = counted(each).windows(0.0)[2].counts
+
+    found = quantiles(counts, sorted(shares))
+
+    assert found == [quantiles(counts, (share,))[0] for share in sorted(shares)]
 
 
 @given(st.lists(SECONDS, max_size=600))
@@ -56,7 +65,7 @@ def test_bound_of_a_band_belongs_to_the_band_above(seconds: float) -> None:
 
 
 def test_percentile_of_nothing_is_none() -> None:
-    assert quantile({}, 0.5) is None
+    assert quantiles({}, (0.5, 0.9)) == [None, None]
 
 
 def test_duration_leaves_the_minute_then_the_hour_and_never_all() -> None:

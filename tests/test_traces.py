@@ -10,6 +10,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextvars import copy_context
+from html import unescape
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -589,6 +590,28 @@ def test_ten_thousand_running_traces_make_bounded_pages_soon(
     assert min(took[0], took[2]) < 1
     html = client.get(f"/debug/traces?{query}", headers=HTML).text
     assert re.search(r"showing [\d,]+ of [\d,]+", html)
+
+
+def test_families_are_shown_fifty_a_page(client: FlaskClient, tracer: Tracer) -> None:
+    for number in range(250):
+        tracer.start(f"family {number:03}", "work").finish()
+
+    def families(query: str) -> tuple[list[str], str]:
+        html = client.get(f"/debug/traces{query}", headers=HTML).text
+        return re.findall(r"<bdi>(family \d+)</bdi>", html), html
+
+    first, html = families("")
+    assert (len(first), first[0], first[-1]) == (50, "family 000", "family 049")
+    assert re.search(r"showing 50 of 25\d;", html)
+    assert (more := re.search(r'href="([^"]*)" rel="next"', html))
+    assert 'rel="prev"' not in html
+    assert families(unescape(more[1]))[0][0] == "family 050"
+    last, html = families("?page=5")
+    assert last[-1] == "family 249"
+    assert ", from number 201;" in html
+    assert 'rel="next"' not in html
+    assert families("?page=9")[0] == last  # what was the last page may be gone
+    assert len(client.get("/debug/traces.json").json["families"]) >= 250
 
 
 def test_the_oldest_running_traces_are_shown_of_how_many(

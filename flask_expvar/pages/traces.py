@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from ..traces.tracer import tracer_of
@@ -19,7 +20,7 @@ from .traces_matrix import (
     tell_families,
 )  # fmt: skip
 from .traces_plain import public
-from .traces_question import LATENCY, LIST, MATRIX, TRACE, Question, question
+from .traces_question import LATENCY, LIST, MATRIX, TRACE, WINDOWS, Question, question
 from .traces_table import latency_html, list_html, matrix_html
 from .traces_timeline import trace_html
 from .traces_tree import merge_trace, tell_trace
@@ -62,9 +63,11 @@ class Traces:
     def html(self, scene: Scene) -> dict[str, Any]:
         """Return the data of the view's template: what the JSON has, as people read it."""
         asked = question(scene.query)
+        # The matrix shows the percentiles of one window: those of all take half of its time.
+        windows = (asked.window,) if asked.view == MATRIX else WINDOWS
         shown = {
             MATRIX: matrix_html, LIST: list_html, LATENCY: latency_html, TRACE: trace_html
-        }[asked.view](told(scene, asked), asked)  # fmt: skip
+        }[asked.view](told(scene, asked, windows), asked)  # fmt: skip
         kept = asked.same(worker="")
         none: dict[str, Any] = {"deaths": [], "of": 0}
         dead = None
@@ -79,9 +82,10 @@ def _dead(scene: Scene) -> dict[str, Any]:
     return tell_dead(scene.registry, scene.only.pid if scene.only else None)
 
 
-def told(scene: Scene, asked: Question) -> dict[str, Any]:
+def told(scene: Scene, asked: Question, windows: Sequence[str] = WINDOWS) -> dict[str, Any]:
     """Return what the workers that answered know of what is asked.
 
+    :param windows: those whose percentiles are wanted.
     :raises UnknownError: if none of them knows it.
     """
     answers = {pid: scene.answers[pid] for pid in sorted(scene.answers)}
@@ -89,7 +93,7 @@ def told(scene: Scene, asked: Question) -> dict[str, Any]:
         return merge_trace(answers, asked, scene.missing)
     if asked.view == LIST:
         return merge_lists(answers, asked)
-    families = merge_families(answers.values())
+    families = merge_families(answers.values(), windows)
     if asked.view == LATENCY:
         return latency_data(families, asked.family)
     return matrix_data(sorted_families(families, asked.sort, asked.window))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ..exceptions import UnknownError
 from ..traces.family import Family
-from ..traces.latencies import BANDS, Window, by_band, merged, quantile
+from ..traces.latencies import BANDS, by_band, quantiles
 from ..traces.tracer import Tracer
 from .moments import micro
 from .traces_plain import STARTING, public
@@ -55,41 +55,54 @@ def _told(family: str, running: int) -> dict[str, Any]:
     return {"family": family, "running": running, **rest}
 
 
-def merge_families(answers: Iterable[list[dict[str, Any]]]) -> list[dict[str, Any]]:
-    """Return one entry for each family of any worker, by name; nothing is rounded yet."""
+def merge_families(
+    answers: Iterable[list[dict[str, Any]]], windows: Sequence[str] = WINDOWS
+) -> list[dict[str, Any]]:
+    """Return one entry for each family of any worker, by name; nothing is rounded yet.
+
+    :param windows: those whose percentiles are wanted.
+    """
     found: dict[str, list[dict[str, Any]]] = {}
     for answer in answers:
         for told in answer:
             found.setdefault(told["family"], []).append(told)
-    return [_merged(name, found[name]) for name in sorted(found)]
+    return [_merged(name, found[name], windows) for name in sorted(found)]
 
 
-def _merged(name: str, told: list[dict[str, Any]]) -> dict[str, Any]:
-    windows = [
-        [Window(seconds, dict(counts)) for seconds, counts in each["windows"]] for each in told
-    ]
-    sums = [merged(window.counts for window in column) for column in zip(*windows, strict=True)]
+def _merged(name: str, told: list[dict[str, Any]], windows: Sequence[str]) -> dict[str, Any]:
+    minute, hour, all_of_them = zip(*(each["windows"] for each in told), strict=True)
+    columns = {"minute": minute, "hour": hour, "all": all_of_them}
     return {
         "family": name,
         "running": sum(each["running"] for each in told),
-        "bands": by_band(sums[2]),
+        "bands": by_band(_added(columns["all"])),
         "errors": sum(each["errors"] for each in told),
-        "rate": round(sum(map(_rate, (each[0] for each in windows))), 3),
-        "seconds": {key: _seconds(counts) for key, counts in zip(WINDOWS, sums, strict=True)},
+        "rate": round(sum(map(_rate, minute)), 3),
+        "seconds": {key: _seconds(_added(columns[key])) for key in windows},
         "total": sum(each["total"] for each in told),
         "least": min((each["least"] for each in told if each["least"] is not None), default=None),
         "most": max((each["most"] for each in told if each["most"] is not None), default=None),
     }
 
 
-def _rate(window: Window) -> float:
+def _added(column: Iterable[list[Any]]) -> dict[int, int]:
+    """Return the counts by bucket of one window in all workers."""
+    sums: dict[int, int] = {}
+    for _, counts in column:
+        for bucket, count in counts:
+            sums[bucket] = sums.get(bucket, 0) + count
+    return sums
+
+
+def _rate(window: list[Any]) -> float:
+    total: int = sum(count for _, count in window[1])
     # A family of half a second would have the rate of a busy one after a single trace.
-    return sum(window.counts.values()) / max(window.seconds, 1.0)
+    return total / max(float(window[0]), 1.0)
 
 
 def _seconds(counts: Mapping[int, int]) -> dict[str, Any]:
-    values = {name: quantile(counts, share) for name, share in SHARES.items()}
-    shown = {name: None if value is None else round(value, 9) for name, value in values.items()}
+    values = zip(SHARES, quantiles(counts, tuple(SHARES.values())), strict=True)
+    shown = {name: None if value is None else round(value, 9) for name, value in values}
     return {**shown, "count": sum(counts.values())}
 
 
@@ -122,7 +135,7 @@ def latency_data(families: list[dict[str, Any]], name: str) -> dict[str, Any]:
     found = next((each for each in families if each["family"] == name), None)
     if found is None and name != STARTING:
         raise UnknownError(f"There is no family {name!r} of traces.")
-    found = found or _merged(name, [_told(name, 0)])
+    found = found or _merged(name, [_told(name, 0)], WINDOWS)
     count = sum(found["bands"])
     return {
         "family": name,

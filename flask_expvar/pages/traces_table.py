@@ -13,15 +13,20 @@ from .vars_table import seconds, visible
 
 #: Bytes of names and links on one page: what is more is not shown, and counted.
 MOST_BYTES = 1_200_000
+#: Families of one page.
+FAMILIES = 50
 #: A list of so few traces, or events, is open from the start.
 FEW_TRACES, FEW_EVENTS = 10, 8
 MARKS = {"ok": "✔", "error": "✖", "running": "●"}
 
 
 def matrix_html(data: dict[str, Any], asked: Question) -> dict[str, Any]:
-    """Return the data of the matrix family × (running, bands, errors)."""
+    """Return the data of a page of the matrix family × (running, bands, errors)."""
     rows, left = [], MOST_BYTES
-    for family in data["families"]:
+    last = min(max(-(-len(data["families"]) // FAMILIES), 1), PAGES)
+    page = min(asked.page, last)
+    first = (page - 1) * FAMILIES
+    for family in data["families"][first : first + FAMILIES]:
         row = _family_row(family, asked)
         left -= row["cost"]
         if left < 0:
@@ -31,7 +36,10 @@ def matrix_html(data: dict[str, Any], asked: Question) -> dict[str, Any]:
         "bands": [bound(each) for each in data["bands"]],
         "rows": rows,
         "showing": len(rows),
+        "first": first + 1,
         "of": data["of"],
+        "previous": asked.same(page=page - 1) if page > 1 else "",
+        "next": asked.same(page=page + 1) if page < last else "",
         "sorts": {
             name: {"href": asked.same(sort=name, page=""), "on": asked.sort == name}
             for name in SORTS

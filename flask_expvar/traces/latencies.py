@@ -131,19 +131,25 @@ def by_band(counts: Mapping[int, int]) -> list[int]:
     return sums
 
 
-def quantile(counts: Mapping[int, int], share: float) -> float | None:
-    """Return the duration in seconds below which *share* of those counted lie, None of none.
+def quantiles(counts: Mapping[int, int], shares: Sequence[float]) -> list[float | None]:
+    """Return the durations in seconds below which *shares* of those counted lie, None of none.
 
-    Interpolated in its bucket, as Prometheus' ``histogram_quantile`` does.
+    Interpolated in their buckets, as Prometheus' ``histogram_quantile`` does.
+
+    :param shares: from 0 to 1, the smallest first.
     """
     total = sum(counts.values())
     if not total:
-        return None
-    wanted, below = share * total, 0
-    for bucket in sorted(counts):
-        if below + counts[bucket] >= wanted:
-            low = BOUNDS[bucket - 1] if bucket else 0.0
-            high = BOUNDS[bucket] if bucket < len(BOUNDS) else low
-            return low + (high - low) * (wanted - below) / counts[bucket]
-        below += counts[bucket]
-    return BOUNDS[-1]
+        return [None] * len(shares)
+    found: list[float | None] = []
+    below, buckets = 0, iter(sorted(counts))
+    bucket = next(buckets)
+    for share in shares:
+        wanted = share * total
+        while below + counts[bucket] < wanted:
+            below += counts[bucket]
+            bucket = next(buckets)
+        low = BOUNDS[bucket - 1] if bucket else 0.0
+        high = BOUNDS[bucket] if bucket < len(BOUNDS) else low
+        found.append(low + (high - low) * (wanted - below) / counts[bucket])
+    return found
