@@ -51,18 +51,18 @@ def _seen(task: Any) -> Seen | None:
     coroutine = task.get_coro()
     if getattr(coroutine, "cr_running", False):
         return None
-    stack = named(_awaited(coroutine)[::-1])
+    stack = named(_awaited(coroutine))
     on = doing(stack, None)[1] or "a future"
     return Seen(TASK, id(task), str(task.get_name()), stack, state=WAITING, on=on)
 
 
 def _awaited(coroutine: Any) -> Raw:
-    """Return where *coroutine* waits, and where each waits that it waits for."""
+    """Return where *coroutine* waits, below where each waits that it waits for."""
     found: Raw = []
-    while coroutine is not None and len(found) < DEEPEST:
+    while coroutine is not None and len(found) < 2 * DEEPEST:
         frame = _first(coroutine, "cr_frame", "gi_frame", "ag_frame")
         if isinstance(frame, FrameType):
-            found.append((frame.f_code, frame.f_lineno or 0))
+            found[:0] = frame.f_code, frame.f_lasti
         del frame
         coroutine = _first(coroutine, "cr_await", "gi_yieldfrom", "ag_await")
     return found

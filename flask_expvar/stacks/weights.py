@@ -6,7 +6,6 @@ found in less time than one frame's name and line.
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections import Counter
 from operator import attrgetter
 from sys import version_info
@@ -14,6 +13,7 @@ from types import CodeType, FrameType
 
 from .limits import DEEPEST, MOST_STACKS
 from .profile import Frame, Sample
+from .walking import Lines
 
 #: id(code), instruction, id(code), instruction …: the innermost call first.
 RawStack = tuple[int, ...]
@@ -33,7 +33,7 @@ class Weights:
         # By id: to hash code takes as long as all the rest. Held here, so that ids stay valid.
         self._codes: dict[int, CodeType] = {}
         self._frames: dict[tuple[int, int], Frame] = {}
-        self._lines: dict[int, tuple[list[int], list[int]]] = {}
+        self._lines = Lines()
         # By thread, stack and what was served: CPU time if the place is not one of waiting.
         self._doubtful: dict[tuple[int, RawStack, str], int] = {}
         self._starved: dict[tuple[int, RawStack, str], int] = {}
@@ -150,17 +150,9 @@ class Weights:
 
     def _frame(self, key: int, instruction: int) -> Frame:
         code = self._codes[key]
-        line = self._line(key, code, instruction)
+        line = self._lines.of(key, code, instruction)
         found = self._frames.get((key, line))
         if found is None:
             name, first = str(_name(code)), code.co_firstlineno
             found = self._frames[key, line] = Frame(name, code.co_filename, line, first)
         return found
-
-    def _line(self, key: int, code: CodeType, instruction: int) -> int:
-        known = self._lines.get(key)
-        if known is None:
-            lines = [(start, line) for start, _, line in code.co_lines() if line is not None]
-            known = self._lines[key] = [at for at, _ in lines], [line for _, line in lines]
-        place = bisect_right(known[0], instruction) - 1
-        return known[1][place] if place >= 0 else code.co_firstlineno
