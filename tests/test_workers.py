@@ -7,6 +7,7 @@ import http.client
 import os
 import random
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -16,6 +17,7 @@ import pytest
 from apps import SHOP, TOKEN
 from servers import Gunicorn, running
 
+ELSEWHERE = os.environ.get("CI") == "true" and sys.version_info < (3, 13)
 Start = Callable[..., Gunicorn]
 #: What a client may meet when a worker is killed.
 CUT = (OSError, http.client.HTTPException)
@@ -79,6 +81,9 @@ def test_every_worker_tells_the_figures_of_all(gunicorn: Start, kind: str) -> No
 
 @pytest.mark.parametrize("kind", ["sync", "gthread", "gevent", "preload", "gevent-preload"])
 def test_totals_cover_what_clients_got_while_workers_are_killed(gunicorn: Start, kind: str) -> None:
+    # Up to a minute each on a busy machine: an older Python takes two of five.
+    if ELSEWHERE and kind not in ("sync", "gevent-preload"):
+        pytest.skip("in CI the newest Python does it")
     server = gunicorn(SHOP, *KINDS[kind], "--max-requests", "150")
     got, done = [0] * 4, threading.Event()
 
