@@ -14,7 +14,7 @@ DEEPEST = 200
 #: On 3.11 a collection inside _current_frames() can wait for its own lock (cpython#106883).
 _COLLECTS_INSIDE = sys.version_info[:2] == (3, 11)
 #: With the class, from 3.11 on.
-_name = attrgetter("co_qualname" if sys.version_info >= (3, 11) else "co_name")
+name_of = attrgetter("co_qualname" if sys.version_info >= (3, 11) else "co_name")
 
 
 class Place(NamedTuple):
@@ -78,7 +78,7 @@ class Names(dict[tuple[int, int], Place]):
             place = self.get(key)
             if place is None:
                 line = self._lines.of(key[0], code, instruction)
-                place = self[key] = Place(code.co_filename, line, _name(code))
+                place = self[key] = Place(code.co_filename, line, name_of(code))
             found.append(place)
         return tuple(found)
 

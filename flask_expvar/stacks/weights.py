@@ -7,13 +7,11 @@ found in less time than one frame's name and line.
 from __future__ import annotations
 
 from collections import Counter
-from operator import attrgetter
-from sys import version_info
 from types import CodeType, FrameType
 
 from .limits import DEEPEST, MOST_STACKS
 from .profile import Frame, Sample
-from .walking import Lines
+from .walking import Lines, name_of
 
 #: id(code), instruction, id(code), instruction …: the innermost call first.
 RawStack = tuple[int, ...]
@@ -21,7 +19,6 @@ RawStack = tuple[int, ...]
 _RARE = 20
 #: Less than this part of the time for which it had no processor is hardly anything.
 _HARDLY = 0.2
-_name = attrgetter("co_qualname" if version_info >= (3, 11) else "co_name")
 
 
 class Weights:
@@ -153,6 +150,6 @@ class Weights:
         line = self._lines.of(key, code, instruction)
         found = self._frames.get((key, line))
         if found is None:
-            name, first = str(_name(code)), code.co_firstlineno
+            name, first = str(name_of(code)), code.co_firstlineno
             found = self._frames[key, line] = Frame(name, code.co_filename, line, first)
         return found
