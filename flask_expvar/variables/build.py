@@ -14,6 +14,11 @@ def publish_build_info(
     *,
     registry: Registry | None = None,
 ) -> None:
-    """Publish ``PREFIX/version`` and its companions: :meth:`Registry.publish_build_info`."""
+    """Publish ``PREFIX/version``, ``PREFIX/sourceDateStr`` and ``PREFIX/sourceDateTimestamp``.
+
+    As :meth:`Registry.publish_build_info` does, which says what stands for None.
+
+    :raises BadKindError: if one is not given and cannot be found, or is of a wrong kind.
+    """
     into = registry if registry is not None else default_registry
     into.publish_build_info(prefix, version, source_date)
