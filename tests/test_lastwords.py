@@ -82,7 +82,7 @@ def app(environ, start_response):
     sharing.prepare()
     flights = sharing.flights
     index = flights.begin(time.time_ns(), 77, flights.text(sharing.key, b"GET"))
-    flights.name(index, flights.text(sharing.key, b"GET " + path.encode()))
+    flights.words[index] = flights.text(sharing.key, b"GET " + path.encode())
     print("request", path, "in", os.getpid())
     try:
         body = globals()[path[1:]]() or "done"

@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor as pool
 from contextlib import nullcontext, suppress
+from pathlib import Path
 from types import FunctionType
 from typing import Any
 from urllib.parse import unquote
@@ -25,6 +26,8 @@ from flask_expvar.traces.tracer import Tracer, tracer_of
 from flask_expvar.web.exchange import Exchange
 from flask_expvar.web.requests import Requests
 from flask_expvar.web.tally import GONE
+from flask_expvar.workers import flight
+from flask_expvar.workers.flight import Flights, key_of
 
 
 class Clock:
@@ -113,6 +116,39 @@ def test_request_is_filed_under_its_method_and_rule(app: Flask, tracer: Tracer) 
     assert found.facts is not None
     assert (found.facts["status"], found.facts["sent"], found.facts["method"]) == ("200", 3, "GET")
     assert "s3cret" not in repr([found.title, found.family, found.facts, found.events])
+
+
+def test_a_request_in_flight_is_noted_as_far_as_there_is_room(
+    app: Flask, registry: Registry, tmp_path: Path
+) -> None:
+    notes, key = Flights(tmp_path / "flight", 1, 1), key_of("shop")
+    seen = []
+
+    def look() -> None:
+        remains = flight.read((tmp_path / "flight").read_bytes())
+        assert remains is not None
+        seen.append([each.text for each in remains.flights])
+
+    app.before_request(look)
+    middleware: Any = app.wsgi_app
+    client = app.test_client()
+    client.get("/items/3", buffered=True)  # the first one notes where the settings say
+    middleware.requests.note_in(notes, key)
+    client.get("/items/3", buffered=True)
+    for n in range(5000):  # more texts than there is room for
+        notes.text(key, b"%d" % n)
+    client.get("/teapot", buffered=True)
+    taken = [notes.begin(1, 1, 1) for _ in range(flight.ROOM)]
+    client.get("/items/3", buffered=True)
+    for each in taken:
+        notes.end(each)
+    client.get("/items/3", buffered=True)
+    look()
+    notes.forget()
+
+    assert seen == [
+        [], ["GET /items/<int:n>"], ["GET"], [""] * flight.ROOM, ["GET /items/<int:n>"], [],
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("path", ["/reset/s3cret-token", "/items/none"])

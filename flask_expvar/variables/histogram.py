@@ -23,7 +23,8 @@ class Histogram(Var):
     """
 
     kind = "histogram"
-    __slots__ = ("_bounds", "_sum_at")
+    # Its words alone, as those of an Int.
+    __slots__ = ("_bounds", "_counts", "_sum")
 
     def __init__(self, help: str = "", buckets: Sequence[float] = DEFAULT_BUCKETS) -> None:
         self._bounds = names.check_buckets(buckets)
@@ -31,7 +32,9 @@ class Histogram(Var):
 
     def _bind(self, node: Node) -> None:
         super()._bind(node)
-        self._sum_at = node.at + len(self._bounds) + 1
+        end = node.at + len(self._bounds) + 1
+        self._counts = node.ints[node.at : end]
+        self._sum = node.floats[end : end + 1]
 
     def observe(self, seconds: float) -> None:
         """Count one observation. Never raises; NaN and infinities are dropped."""
@@ -41,8 +44,8 @@ class Histogram(Var):
             bucket = bisect_left(self._bounds, seconds)
             # The sum first: it refuses what is no number before anything is counted.
             with self._lock:
-                self._floats[self._sum_at] += seconds
-                self._ints[self._at + bucket] += 1
+                self._sum[0] += seconds
+                self._counts[bucket] += 1
         except Exception as error:
             self._lost(1, error)
 
@@ -51,8 +54,7 @@ class Histogram(Var):
         """``count``, ``sum`` and cumulative ``buckets`` over all workers."""
         if self._home is not None:
             return self._home.total(self._node)  # type: ignore[no-any-return]
-        counts = list(self._ints[self._at : self._sum_at])
-        return as_dict(self._bounds, counts, self._floats[self._sum_at])
+        return as_dict(self._bounds, list(self._counts), self._sum[0])
 
 
 def as_dict(bounds: Sequence[float], counts: Sequence[int], total: float) -> dict[str, Any]:

@@ -46,6 +46,9 @@ class Home(Protocol):
     def revived(self) -> None:
         """Note that something is back that was deleted."""
 
+    def left(self) -> None:
+        """Tell those who remember variables that one was taken out."""
+
     def drop(self, n: int, var: Var, error: Exception) -> None:
         """Count what *var* could not count, and say so once in the log."""
 

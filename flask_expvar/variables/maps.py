@@ -151,6 +151,8 @@ class Map(Nesting, Var):
                     self._home.delete_key(self._node, key)
                 if gone is not None:
                     gone._leave()
+                    if self._home is not None:
+                        self._home.left()
         except Exception as error:
             self._lost(1, error)
 

@@ -90,6 +90,7 @@ class Registry(Nesting):
                 return
             self.delete(gone._node)
             gone._leave()
+            self.left()
             for family in names.families(name, gone.kind):
                 self._claims.pop(family, None)
 
@@ -143,7 +144,10 @@ class Registry(Nesting):
             follower.moved()
 
     def follow(self, follower: Any) -> None:
-        """Call ``follower.moved()`` whenever the words of variables have moved. Held weakly."""
+        """Let *follower* know what becomes of the variables that it remembers. Held weakly.
+
+        ``moved()`` is called when their words have moved, ``left()`` when one was taken out.
+        """
         self._followers.add(follower)
 
     def rows(self, parts: Sequence[Part] | None = None) -> list[Row]:
@@ -230,6 +234,11 @@ class Registry(Nesting):
     def revived(self) -> None:
         """Let readers look anew: what was deleted is back, perhaps in place of another kind."""
         self._store.deleting()
+
+    def left(self) -> None:
+        """Tell that a variable was taken out."""
+        for follower in list(self._followers):
+            follower.left()
 
     def drop(self, n: int, var: Var, error: Exception) -> None:
         """Count *n* lost counts of *var*, and log the first of each sort. Never raises."""

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import _thread
 import io
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
+from weakref import ref
 
-from ..traces.tracer import name
+from ..traces.known import NOTHING
+from ..traces.trace import MAX_EVENTS, current
 from ..variables.kinds import Int
 from .bodies import Chunks, CountedInput, detour, promised
 from .recorder import Recorder
+from .requests import UNKNOWN, RequestTrace
 from .routes import NO_ROUTE, route_of
-from .tally import GONE, Tally
+from .tally import GONE, NEITHER, Tally
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -29,47 +33,71 @@ class Exchange(Tally):
     a request 3 µs, with all that both must know.
     """
 
-    __slots__ = ("_around",)
+    __slots__ = ()
 
-    # The exchange around this one, of another middleware.
-    _around: Exchange | None
+    #: The exchange around this one, of another middleware.
+    _around: Exchange | None = None
 
     def begin(
         self, recorder: Recorder, environ: WSGIEnvironment, start_response: StartResponse
     ) -> None:
-        """Begin to count for the middleware *recorder*.
+        """Begin to count for the middleware *recorder*, and to be the current trace.
 
-        No ``__init__``: a class calls one more slowly.
+        No ``__init__``: a class calls one more slowly. In one piece: a request finds nothing of
+        this in the processor's caches, so that each step, and each call, is what it costs.
         """
         self._recorder = recorder
         self._start_response = start_response
         self._environ = environ
-        self._status = self._raised = self._route = self._around = None
-        self._total = self._split = None
+        self._status = self._raised = self._route = None
+        self._ends = NEITHER
         self._sent = self._read = 0
-        method = environ.get("REQUEST_METHOD")
-        if type(method) is not str:
-            method = name(method)
-        self._method = method
-        if KEY in environ:
-            self._around = Exchange.around(environ)
+        self._method = method = environ.get("REQUEST_METHOD", "")
         environ[KEY] = self
-        length = environ.get("CONTENT_LENGTH")
-        if (length and length != "0") or "HTTP_TRANSFER_ENCODING" in environ:
+        if "CONTENT_LENGTH" in environ or "HTTP_TRANSFER_ENCODING" in environ:
             self._count_input(environ)
-        self._waiting = self._open = True
-        gauge = recorder.in_flight
+        self._waiting = True
         self._lock = lock = recorder.registry.lock
         self._began = recorder.clock()
         with lock:
-            gauge._cell[0] += 1
+            recorder.in_flight._cell[0] += 1
         requests = recorder.requests
-        if requests is not None:
-            self._set_out(requests, environ)
+        if requests is None:
+            return
+        # Asked each time by the module: gevent puts a function there that knows greenlets.
+        self._ident = _thread.get_ident()
+        tracer = requests.tracer
+        self._family = tracer.unnamed
+        self._number = number = tracer.next_number()
+        self._wall = wall = tracer.wall()
+        self._events = []
+        self._room = MAX_EVENTS
+        self._more = NOTHING
+        self._end = self._error = None
+        me: ref[RequestTrace] = ref(self)
+        self._ref = me
+        requests.flying[number] = me
+        if "HTTP_TRACEPARENT" in environ:
+            self.follow(environ["HTTP_TRACEPARENT"])
+        self._before = before = current.get()
+        if before is not None:
+            self._check_before(before)
+        current.set(me)
+        self._notes = notes = requests.notes
+        if notes is not None:
+            noted = requests.noted
+            try:
+                text = noted[method]
+            except Exception:  # a method that is none, or no text
+                text = noted[UNKNOWN]
+            self._note = note = notes.begin(wall, number, text)
+            if not note:  # no room
+                self._notes = None
 
     def _count_input(self, environ: WSGIEnvironment) -> None:
-        stream = environ.get("wsgi.input")
-        if stream is not None:
+        length, stream = environ.get("CONTENT_LENGTH"), environ.get("wsgi.input")
+        empty = not length or length == "0"
+        if stream is not None and not (empty and "HTTP_TRANSFER_ENCODING" not in environ):
             environ["wsgi.input"] = CountedInput(stream, self.read)
 
     @staticmethod
@@ -103,8 +131,7 @@ class Exchange(Tally):
         self._status = status
         self._headers = headers
         # Now: Flask forgets its request before the body is read.
-        route = self._route  # mostly found already
-        if route is None or route is NO_ROUTE:
+        if self._route is None:  # seldom: mostly found already
             self._route = route_of(self._environ)
         return self.write
 
@@ -162,7 +189,8 @@ class Exchange(Tally):
 
     def _take_back(self) -> None:
         if self._open:
-            self._open = self._waiting = False
+            self._environ = GONE
+            self._waiting = False
             gauge = self._recorder.in_flight
             lock = self._recorder.registry.lock
             with lock:
@@ -174,12 +202,12 @@ class Exchange(Tally):
 
     # What the middleware calls
 
-    def answer(self, body: Iterable[bytes]) -> Iterable[bytes]:
+    def answer(self, body: Iterable[bytes], environ: WSGIEnvironment) -> Iterable[bytes]:
         """Return what the server gets in place of *body*, the application's response."""
         self._body = body
         if isinstance(body, _LISTS):
             return self._answer_list(body)
-        wrapper = self._environ.get("wsgi.file_wrapper")
+        wrapper = environ.get("wsgi.file_wrapper")
         if wrapper is not None:
             try:
                 is_file = isinstance(body, wrapper)
@@ -247,19 +275,19 @@ class Exchange(Tally):
 
     def close(self) -> None:
         """Close the application's body and count the rest, both once."""
-        body, self._body = self._body, ()
+        body = self._body
+        self._body = ()
         try:
-            close = getattr(body, "close", None)
-            if close is not None:
-                close()
+            try:
+                close = body.close
+            except AttributeError:
+                return
+            close()
         except BaseException as error:
             self.fail(error)
             raise
         finally:
-            if self._open:
-                self.conclude()
-            else:
-                self._environ = GONE
+            self.conclude()
 
     def __del__(self) -> None:
         """Count the rest where the server never closed the body."""
@@ -270,8 +298,18 @@ class Exchange(Tally):
             # The collector may come while this very thread holds the lock.
             if lock.acquire(False):
                 lock.release()
+                self._body = ()
                 self.conclude()
             else:
                 self._recorder.put_off(self)
         except Exception:  # half made, or the interpreter is going down
             return
+
+
+class Inner(Exchange):
+    """One that another middleware's exchange is around."""
+
+    __slots__ = ("_around",)
+
+    def __init__(self, around: Exchange | None) -> None:
+        self._around = around

@@ -20,7 +20,7 @@ from ..variables.maps import Map
 from ..variables.registry import Registry
 from . import signals
 from .arming import Armed
-from .exchange import KEY, Exchange
+from .exchange import KEY, Exchange, Inner
 from .joining import join_alone, notes_of, tick_alone
 from .recorder import Found
 from .requests import Requests
@@ -138,20 +138,28 @@ class ExpvarMiddleware:
         """Look anew where to note requests: this is a forked child, or shares since now."""
         self._begun = self._ready = False
 
+    def left(self) -> None:
+        """Look anew where to count: what is remembered may have been deleted."""
+        self.known = {}
+
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer a request as the application does."""
         if not self._ready:
             self._prepare(environ)
-        if KEY in environ and self._is_counted(environ):
-            return self._app(environ, start_response)
-        exchange = Exchange()
+        if KEY in environ:
+            around = Exchange.around(environ)
+            if self._is_counted(around):
+                return self._app(environ, start_response)
+            exchange: Exchange = Inner(around)
+        else:
+            exchange = Exchange()
         exchange.begin(self, environ, start_response)
         try:
             body = self._app(environ, exchange.start_response)
         except BaseException as error:
             exchange.break_off(error)
             raise
-        return exchange.answer(body)
+        return exchange.answer(body, environ)
 
     def _prepare(self, environ: WSGIEnvironment) -> None:
         self._ready = True
@@ -171,8 +179,7 @@ class ExpvarMiddleware:
         while self._late:
             self._late.popleft().conclude()
 
-    def _is_counted(self, environ: WSGIEnvironment) -> bool:
-        outer = Exchange.around(environ)
+    def _is_counted(self, outer: Exchange | None) -> bool:
         while outer is not None:
             if outer.counts_in(self.in_flight):
                 return True
@@ -183,18 +190,19 @@ class ExpvarMiddleware:
 
     def find(self, method: Any, status: Any, route: Any) -> Found:
         """Return where a request is counted; remembered if nothing had to be renamed."""
+        known = self.known  # what is found now may have left when it is put there
         found = self.method(method), self.code(status), self.histogram(self.firsts, route)
         split = self._split(method, found[1].name, route)
         try:
             total = self.totals.own(route)
             if type(total) is not Histogram:
-                return (*found, None, split)
+                return (*found, (None, split))
             keys = zip((self.methods, self.codes, self.firsts), (method, status[:3], route))
-            if [each.own(key) for each, key in keys] == [*found] and len(self.known) < MOST_KNOWN:
-                self.known[method, status, route] = (*found, total, split)
-            return (*found, total, split)
+            if [each.own(key) for each, key in keys] == [*found] and len(known) < MOST_KNOWN:
+                known[method, status, route] = (*found, (total, split))
+            return (*found, (total, split))
         except Exception:  # what is no text, or cannot be hashed
-            return (*found, None, split)
+            return (*found, (None, split))
 
     def _split(self, method: object, code: str, route: object) -> Histogram | None:
         if not is_split(self.registry):

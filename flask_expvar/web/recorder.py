@@ -11,9 +11,11 @@ from ..variables.maps import Map
 from ..variables.registry import Registry
 from .requests import Requests
 
-#: The counters of method and code, the histograms of the first byte and, if they are there, of
-#: the end: by route, and by all three.
-Found: TypeAlias = "tuple[Int, Int, Histogram, Histogram | None, Histogram | None]"
+#: The histograms of the end, if they are there: by route, and by method and code as well.
+Ends: TypeAlias = "tuple[Histogram | None, Histogram | None]"
+NEITHER: Ends = (None, None)
+#: The counters of method and code, the histograms of the first byte and of the end.
+Found: TypeAlias = "tuple[Int, Int, Histogram, Ends]"
 
 
 class Recorder(Protocol):

@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import _thread
 import weakref
 from collections import deque
 from collections.abc import Callable
 from contextvars import ContextVar
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from ..traces import w3c
 from ..traces.event import LOG, Event
 from ..traces.family import Family
-from ..traces.known import NOTHING
-from ..traces.trace import MAX_EVENTS, Trace, current
+from ..traces.trace import Trace, current
 from ..traces.tracer import Tracer, name
-from .notes import Notes
+from .notes import NOWHERE, Notes
 from .routes import METHODS, NO_ROUTE, route_of
-
-if TYPE_CHECKING:
-    from _typeshed.wsgi import WSGIEnvironment
 
 #: So many pairs of method and route are remembered.
 MOST_PLACES = 5000
@@ -35,7 +30,10 @@ _entered: ContextVar[tuple[Any, Any] | None] = ContextVar("flask_expvar.entered"
 
 def known_method(method: str) -> str:
     """Return *method* if it is one: what scanners send may be long, and each time another."""
-    return method if method in METHODS else UNKNOWN
+    try:
+        return method if method in METHODS else UNKNOWN
+    except Exception:  # no text, but what some server takes for one
+        return UNKNOWN
 
 
 class Place(NamedTuple):
@@ -94,7 +92,9 @@ class Requests:
         filed = f"{method} {title}"
         notes, full = self.notes, len(self.places) >= MOST_PLACES
         text = filed.encode("utf-8", "replace")
-        note = 0 if notes is None or full else notes.text(self._key, text)
+        note = NOWHERE if notes is None or full else notes.text(self._key, text)
+        if note == NOWHERE:  # without room for more, the method stays
+            note = self.noted.get(method, NOWHERE)
         found = Place(self.tracer.family(filed), title, note)
         if not full:
             self.places[method, route] = found
@@ -166,32 +166,7 @@ class RequestTrace(Trace):
     # What others hold of it as long as it runs: see Requests.flying.
     _ref: weakref.ref[RequestTrace]
 
-    # What happens on the way of the request
-
-    def _set_out(self, requests: Requests, environ: WSGIEnvironment) -> None:
-        """Begin, and be the current trace. Never raises."""
-        # Asked each time by the module: gevent puts a function there that knows greenlets.
-        self._ident = _thread.get_ident()
-        tracer = requests.tracer
-        self._family = tracer.unnamed
-        self._number = number = tracer.next_number()
-        self._wall = wall = tracer.wall()
-        self._events = []
-        self._room = MAX_EVENTS
-        self._more = NOTHING
-        self._end = self._error = None
-        self._ref = ref = weakref.ref(self)
-        requests.flying[number] = ref
-        if "HTTP_TRACEPARENT" in environ:
-            self.follow(environ["HTTP_TRACEPARENT"])
-        self._before = before = current.get()
-        if before is not None:
-            self._check_before(before)
-        current.set(ref)
-        notes = self._notes = requests.notes
-        if notes is not None:
-            noted = requests.noted
-            self._note = notes.begin(wall, number, noted.get(self._method) or noted[UNKNOWN])
+    # What happens on the way of the request; how it begins and ends, Exchange and Tally know
 
     def _check_before(self, before: Any) -> None:
         before = before() if type(before) is weakref.ref else before
@@ -207,13 +182,15 @@ class RequestTrace(Trace):
             more.w3c, more.caller = found
 
     def match(self, route: Any) -> None:
-        """Note which route the application has found."""
-        self._route = route
+        """Note which route the application has found, if it has one."""
         recorder = self._recorder
         requests = recorder.requests
         if requests is None:
+            if route is not NO_ROUTE:
+                self._route = route
             return
         if route is not NO_ROUTE:
+            self._route = route
             self._matched_at = recorder.clock()
         notes = self._notes
         if notes is not None:
@@ -221,29 +198,18 @@ class RequestTrace(Trace):
                 place = requests.places[self._method, route]
             except Exception:  # a new one, or no text
                 place = requests.place(self._method, route)
-            notes.name(self._note, place.note)
+            notes.words[self._note] = place.note
 
     def _withdraw(self, requests: Requests) -> None:
         """Be forgotten: this request is not to be seen."""
         requests.flying.pop(self._number, None)
         self._end = self._began
         self._room = 0
-        self._leave()
-
-    def _leave(self) -> None:
-        """Be the current trace no more, and take the note back."""
-        # What was begun inside and never left, such as a generator's, is current no more.
         if current.get() is self._ref or self._within():
             current.set(self._before)
         self._before = None
-        notes = self._notes
-        if notes is None:
-            return
-        # Whoever asks a worker to go raises through what it is doing: SystemExit, GreenletExit.
-        if self._more.doomed:
-            notes.keep(self._note)
-        else:
-            notes.end(self._note)
+        if self._notes is not None:
+            self._notes.end(self._note)
 
     # What can wait
 

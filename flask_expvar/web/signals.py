@@ -6,7 +6,6 @@ import sys
 from collections.abc import Callable
 from functools import partial
 from typing import Any
-from weakref import ref
 
 from ..traces.trace import current, innermost
 from .exchange import Exchange
@@ -63,7 +62,20 @@ def _on_exception(sender: object, exception: BaseException, **_: object) -> None
 
 
 def _preprocess(inner: Callable[..., Any], *arguments: Any) -> Any:
-    _on_request()
+    try:
+        # Mostly so: the current trace is this request's, which stands there as a reference, and
+        # the request is Flask's and has a rule. Where one of this is not so, something raises.
+        mine: Any = current.get()
+        trace = mine()
+        environ = trace._environ
+        rule = environ["werkzeug.request"].url_rule.rule
+        plain = trace._before is None and trace._route is None and ROUTE_KEY not in environ
+    except Exception:
+        plain = False
+    if plain:
+        trace.match(rule)
+    else:
+        _on_request()
     return inner(*arguments)
 
 
@@ -72,30 +84,16 @@ def _on_started(sender: object, **_: object) -> None:
 
 
 def _on_request() -> None:
-    try:
-        found = current.get()
-        trace = found() if type(found) is ref else None
-        if type(trace) is Exchange and trace._before is None and trace._route is None:
-            environ = trace._environ
-            if ROUTE_KEY not in environ:
-                # Mostly so: what is Flask's, and no call for it. Without a rule it raises.
-                trace.match(environ["werkzeug.request"].url_rule.rule)
-                return
-    except (AttributeError, KeyError):  # it has no rule, or is not Flask's
-        pass
-    try:
-        _match(_request[0].environ)
-    except Exception:  # a request's rule that is none: the request goes on
-        return
-
-
-def _match(environ: Any) -> None:
     # Not by the current trace: this may be a request that a view makes to another application,
     # and the one around it has matched long ago.
-    exchange = Exchange.around(environ)
-    while exchange is not None:
-        exchange.match(route_of(environ))
-        exchange = exchange._around
+    try:
+        environ = _request[0].environ
+        exchange = Exchange.around(environ)
+        while exchange is not None:
+            exchange.match(route_of(environ))
+            exchange = exchange._around
+    except Exception:  # a request's rule that is none: the request goes on
+        return
 
 
 def _on_render(sender: object, template: Any, **_: object) -> None:

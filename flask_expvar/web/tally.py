@@ -5,12 +5,14 @@ from __future__ import annotations
 from bisect import bisect_left
 from typing import Any
 
-from ..variables.histogram import Histogram
-from .recorder import Recorder
+from ..traces.trace import current
+from .notes import Notes
+from .recorder import NEITHER as NEITHER
+from .recorder import Ends, Recorder
 from .requests import BATCH, RequestTrace
 from .routes import ROUTE_KEY, route_of
 
-#: In place of an environ that is needed no more.
+#: In place of an environ that is needed no more: the request has ended, or is not to be counted.
 GONE: dict[str, Any] = {}
 
 
@@ -30,8 +32,8 @@ class Tally(RequestTrace):
     itself.
     """
 
-    __slots__ = ("_body", "_headers", "_lock", "_open", "_raised", "_split", "_start_response",
-        "_total", "_waiting", "_write",
+    __slots__ = (
+        "_body", "_ends", "_headers", "_lock", "_raised", "_start_response", "_waiting", "_write",
     )  # fmt: skip
 
     _recorder: Recorder
@@ -40,41 +42,37 @@ class Tally(RequestTrace):
     # The exception that was counted last.
     _raised: BaseException | None
     _lock: Any
-    # Whether the first byte, and the end, are still to be counted.
+    # Whether the first byte is still to be counted.
     _waiting: bool
-    _open: bool
-    _total: Histogram | None
-    # Where the duration is counted by method and code as well.
-    _split: Histogram | None
+    _ends: Ends
+
+    @property
+    def _open(self) -> bool:
+        """Whether the end is still to be counted."""
+        return self._environ is not GONE
 
     def _count_first(self) -> None:
         """Count method, code and time to the first byte. Never raises."""
         self._waiting = False
         recorder = self._recorder
         try:
-            now = recorder.clock()
+            self._first_at = now = recorder.clock()
             seconds = now - self._began
-            # Set late, or found when the response began, or still to be found.
-            route = self._environ.get(ROUTE_KEY) or self._route or route_of(self._environ)
-            self._route = route
+            environ = self._environ
+            # Set late, or still to be found; mostly found when the response began.
+            if ROUTE_KEY in environ or self._route is None:
+                self._route = environ.get(ROUTE_KEY) or self._route or route_of(environ)
             try:
-                found = recorder.known[self._method, self._status, route]
-                method, code, first, total, split = found
-                # One that was deleted has no home any more.
-                if not (method._home is code._home is first._home is recorder.registry):
-                    raise LookupError
-            except Exception:  # new, deleted, or no text
-                found = recorder.find(self._method, self._status, route)
-                method, code, first, total, split = found
-            self._total = total
-            self._split = split
+                found = recorder.known[self._method, self._status, self._route]
+            except Exception:  # new, or no text
+                found = recorder.find(self._method, self._status, self._route)
+            method, code, first, self._ends = found
             bucket = bisect_left(first._bounds, seconds)
             with recorder.registry.lock:
                 method._cell[0] += 1
                 code._cell[0] += 1
-                first._floats[first._sum_at] += seconds
-                first._ints[first._at + bucket] += 1
-            self._first_at = now
+                first._sum[0] += seconds
+                first._counts[bucket] += 1
         except Exception as error:
             recorder.lost(recorder.firsts, error)
 
@@ -82,48 +80,63 @@ class Tally(RequestTrace):
         """Count what is known at the end, once. Never raises."""
         if self._waiting:
             self._count_first()
-        if not self._open:
+        if self._environ is GONE:
             return
-        self._open = False
+        # It may be kept: nothing of the server's or the client's with it. The environ holds it,
+        # and without a way back no garbage collection is needed.
+        self._environ = GONE
         recorder = self._recorder
         try:
             now = recorder.clock()
             seconds = now - self._began
-            total = self._total
+            total, split = self._ends
             if total is None or total._home is None:
                 total = recorder.histogram(recorder.totals, self._route)
             bucket = bisect_left(total._bounds, seconds)
-            split = self._split
-            gauge, received, sent = recorder.in_flight, recorder.received, recorder.sent
             lock = recorder.registry.lock
             with lock:
                 # Another lock: this process was forked meanwhile, and its gauge began anew.
                 if lock is self._lock:
-                    gauge._cell[0] -= 1
-                total._floats[total._sum_at] += seconds
-                total._ints[total._at + bucket] += 1
+                    recorder.in_flight._cell[0] -= 1
+                total._sum[0] += seconds
+                total._counts[bucket] += 1
                 if split is not None:  # it has the same bounds
-                    split._floats[split._sum_at] += seconds
-                    split._ints[split._at + bucket] += 1
-                sent._cell[0] += self._sent
+                    split._sum[0] += seconds
+                    split._counts[bucket] += 1
+                recorder.sent._cell[0] += self._sent
                 if self._read:  # seldom: most requests have no body
-                    received._cell[0] += self._read
+                    recorder.received._cell[0] += self._read
             requests = recorder.requests
             if requests is not None:
                 self._end = now  # now others look at the rest
                 self._room = 0
+                # What was begun inside and never left, such as a generator's, is current no more.
+                if current.get() is self._ref or self._within():
+                    current.set(self._before)
+                self._before = None
                 # Not there: this process was forked meanwhile, and the request is its parent's.
                 if requests.flying.pop(self._number, None) is not None:
+                    notes = self._notes
+                    if notes is not None:
+                        if self._raised is None:  # notes.end(), without a call
+                            notes.words[self._note] = 0
+                            notes.free.append(self._note)
+                        else:
+                            self._end_note(notes)
                     ended = requests.ended
                     ended.append(self)
                     if len(ended) >= BATCH:
                         requests.settle()
-                self._leave()
         except Exception as error:
             recorder.lost(recorder.totals, error)
-        # It will be kept: nothing of the server's or the client's with it. The environ holds it,
-        # and without a way back no garbage collection is needed.
-        self._environ = GONE
-        self._body = ()
-        self._headers = self._raised = self._start_response = self._total = self._split = None
+        if self._raised is not None:
+            self._raised = None
+        self._headers = self._start_response = None
         self._write = closed
+
+    def _end_note(self, notes: Notes) -> None:
+        # Whoever asks a worker to go raises through what it is doing: SystemExit, GreenletExit.
+        if self._more.doomed:
+            notes.keep(self._note)
+        else:
+            notes.end(self._note)

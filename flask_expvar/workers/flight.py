@@ -44,7 +44,7 @@ _SHORT_AT, _LONG_AT = _ENTRIES * ENTRY, SIZE - 136 * _LONG
 _WORDS = ENTRY // 8
 _AT_MAGIC, _AT_VERSION, _AT_PID, _AT_STARTED, _AT_MISSED = range(5)
 #: In an entry: nothing is in flight where the text is nowhere.
-_TEXT_AT, _ENDED_AT = 2, 3
+_TEXT_AT = 2
 #: Beside the place of the text: the request has ended, in a way that ends processes.
 _KEPT = 2**63
 #: In place of the place of a text that is not there.
@@ -100,7 +100,7 @@ class Flights:
     :raises OSError: if there is no room, or no leave, for the file.
     """
 
-    __slots__ = ("_clock", "_free", "_longs", "_memory", "_shorts", "_texts", "_words")
+    __slots__ = ("_clock", "_longs", "_memory", "_shorts", "_texts", "free", "words")
 
     def __init__(
         self, path: Path, pid: int, started_ns: int, *, clock: Callable[[], int] = time.time_ns
@@ -108,20 +108,22 @@ class Flights:
         self._clock = clock
         self._use(memoryview(_new_file(path)))
         for at, value in ((_AT_VERSION, VERSION), (_AT_PID, pid), (_AT_STARTED, started_ns)):
-            self._words[at] = value
-        self._words[_AT_MAGIC] = MAGIC
+            self.words[at] = value
+        self.words[_AT_MAGIC] = MAGIC
 
     def _use(self, memory: memoryview) -> None:
         self._memory = memory
-        self._words = memory.cast("Q")
-        self._free = deque(range((_ENTRIES - 1) * _WORDS, _WORDS, -_WORDS))
+        #: All of the file, and which notes are free: of each the word that tells its text.
+        self.words = memory.cast("Q")
+        last, first = (_ENTRIES - 1) * _WORDS + _TEXT_AT, 2 * _WORDS + _TEXT_AT
+        self.free = deque(range(last, first - 1, -_WORDS))
         # Taken from in one step, by whatever thread or signal handler comes.
         self._shorts = iter(range(_SHORT_AT, _LONG_AT - _SHORT + 1, _SHORT))
         self._longs = iter(range(_LONG_AT, SIZE, _LONG))
         self._texts: dict[tuple[int, bytes], int] = {}
 
     def text(self, registry: int, text: bytes) -> int:
-        """Write down what can be said of requests, once; return where, 0 if there is no room.
+        """Write down what can be said of requests, once; return where, 1 if there is no room.
 
         :param registry: the :func:`key_of` the registry in which they are counted.
         """
@@ -136,54 +138,49 @@ class Flights:
             self._memory[at + _BEFORE.size : at + size] = text
             _BEFORE.pack_into(self._memory, at, registry, len(text))
             self._texts[registry, text] = at  # the last: whoever finds it may use it
-        return at
+        return at or _NOWHERE
 
     def begin(self, began_ns: int, number: int, text: int) -> int:
-        """Note a request; return what the other methods know it by, -1 if there is no room.
+        """Note a request; return what the other methods know it by, 0 if there is no room.
+
+        That is the place of the word which tells its text: whoever knows more of the request sets
+        it to the place of another.
 
         :param began_ns: of the wall clock, which is the same in the process that will read it.
-        :param text: where its text is, 0 if it has none.
+        :param text: where its text is.
         """
-        words = self._words
+        words = self.words
         try:
-            at = self._free.pop()
+            note = self.free.pop()
         except IndexError:
             words[_AT_MISSED] += 1
-            return -1
+            return 0
         try:
-            words[at] = began_ns
-            words[at + 1] = number
+            words[note - 2] = began_ns
+            words[note - 1] = number
         except ValueError:  # no 64-bit numbers
-            words[at] = began_ns & _MASK
-            words[at + 1] = number & _MASK
-        words[at + 2] = text or _NOWHERE  # the last: an entry counts when it is whole
-        return at
+            words[note - 2] = began_ns & _MASK
+            words[note - 1] = number & _MASK
+        words[note] = text  # the last: an entry counts when it is whole
+        return note
 
-    def name(self, at: int, text: int) -> None:
-        """Replace what is known of the request, unless *text* is nowhere."""
-        if at > 0 and text:
-            self._words[at + 2] = text
-
-    def end(self, at: int) -> None:
+    def end(self, note: int) -> None:
         """Forget the request; ending it twice is fine as long as no other has its place."""
-        if at > 0:
-            words = self._words
-            if 0 < words[at + 2] < _KEPT:
-                words[at + 2] = 0
-                self._free.append(at)
+        if note and 0 < self.words[note] < _KEPT:
+            self.words[note] = 0
+            self.free.append(note)
 
-    def keep(self, at: int) -> None:
+    def keep(self, note: int) -> None:
         """End the request, but leave the note in case that the process dies now.
 
         For what goes through a request and ends processes (``SystemExit`` of gunicorn's
         handler of SIGABRT). The place is given away again as the last of all.
         """
-        if at > 0:
-            words, text = self._words, self._words[at + _TEXT_AT]
-            if 0 < text < _KEPT:
-                words[at + _ENDED_AT] = self._clock() & _MASK
-                words[at + _TEXT_AT] = text | _KEPT
-                self._free.appendleft(at)
+        text = self.words[note] if note else 0
+        if 0 < text < _KEPT:
+            self.words[note + 1] = self._clock() & _MASK
+            self.words[note] = text | _KEPT
+            self.free.appendleft(note)
 
     def forget(self) -> None:
         """Go on in private memory: in a forked child, where the file is the parent's."""
