@@ -69,12 +69,11 @@ def _preprocess(inner: Callable[..., Any], *arguments: Any) -> Any:
         trace = mine()
         environ = trace._environ
         rule = environ["werkzeug.request"].url_rule.rule
-        plain = trace._before is None and trace._route is None and ROUTE_KEY not in environ
+        if trace._before is None and trace._route is None and ROUTE_KEY not in environ:
+            trace.matched(rule)
+        else:
+            _on_request()
     except Exception:
-        plain = False
-    if plain:
-        trace.match(rule)
-    else:
         _on_request()
     return inner(*arguments)
 
