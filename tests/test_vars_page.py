@@ -37,6 +37,18 @@ def test_prefixes_lead_down_and_back_up(client: FlaskClient, registry: expvar.Re
     assert names(both) == ["shop%2Fcart%2Fopen"]
 
 
+def test_help_and_texts_have_nothing_invisible_and_no_half_of_a_character(
+    client: FlaskClient, registry: expvar.Registry
+) -> None:
+    registry.new_string("file", "read from \udcff\u202e").set("x\udcff\u202e\x00")
+
+    for query in ("q=file", "name=file"):
+        answer = client.get(f"/debug/vars?{query}", headers=HTML)
+        assert answer.status_code == 200
+        assert "read from \\udcff\\u202e" in answer.text
+        assert not re.search("[\u202e\x00]", answer.text)
+
+
 @pytest.fixture
 def still(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let no moment pass between what is counted and what is shown: a new point may begin."""

@@ -90,13 +90,13 @@ def _encode(given: Mapping[str, str]) -> str:
 def row(
     name: str, spec: Spec | None, value: Any, errors: Mapping[tuple[str, ...], str]
 ) -> dict[str, Any]:
-    kind = spec.kind if spec else "runtime"
     """Return one variable as people read it."""
+    kind = spec.kind if spec else "runtime"
     made: dict[str, Any] = {
         "name": name,
         "kind": kind,
         "mode": (spec.mode or "") if spec and kind != "func" else "",
-        "help": help_text(spec.help) if spec else RUNTIME_HELP.get(name, ""),
+        "help": visible(help_text(spec.help)) if spec else RUNTIME_HELP.get(name, ""),
         "text": "",
         "title": "",
         "pairs": [],
@@ -112,7 +112,7 @@ def row(
         made.update(_pairs(value))
     else:
         made["text"] = plain(value)
-        made["title"] = _json.compact(value)[:200]
+        made["title"] = visible(_json.compact(value))[:200]
     return made
 
 
