@@ -67,8 +67,8 @@ def fail():
 PAGES = [
     "", "vars", "vars?q=shop/checkout", "vars?q=none", "vars?under=shop/&nonzero=1&since=now",
     "vars?name=shop/orderStatus", "vars?name=shop/checkoutSeconds", "vars?name=none",
-    "traces", "traces?fam=GET%20/",
-    "traces?fam=bank&lat=1", "events", "threads", "queue", "flags", "config", "stock",
+    "traces", "traces?fam=GET%20/", "traces?fam=GET%20/&b=0&all=0",
+    "traces?fam=bank&lat=1", "events", "events?fam=pool", "threads", "queue", "flags", "config", "stock",
     "nothing", "vars?limit=x",
 ]  # fmt: skip
 

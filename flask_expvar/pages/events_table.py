@@ -93,7 +93,7 @@ def list_html(data: dict[str, Any], asked: Question) -> dict[str, Any]:
             for column, text in enumerate(TABS)
         ],
         "toggle": {
-            "text": "fewer entries" if asked.expanded else "more entries, opened",
+            "text": "Fewer entries" if asked.expanded else "More entries, opened",
             "href": asked.same(exp="" if asked.expanded else 1),
         },
         "families": asked.link(),

@@ -163,8 +163,8 @@ def _toggle(asked: Question) -> dict[str, str] | None:
     if asked.band is None or not 0 <= asked.band < len(BANDS) - 1:
         return None
     if asked.slower:
-        return {"text": "only this band", "href": asked.same(all=0, page="")}
-    return {"text": "this band and slower", "href": asked.same(all="", page="")}
+        return {"text": "Only this band", "href": asked.same(all=0, page="")}
+    return {"text": "This band and slower", "href": asked.same(all="", page="")}
 
 
 def _entry(trace: dict[str, Any], asked: Question, count: int) -> dict[str, Any]:
