@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from flask_expvar.pages.charts import bar_chart, heat_map, line_chart, path, scale, spark
+from flask_expvar.pages.charts import BAD, bar_chart, heat_map, line_chart, path, scale, spark
 from flask_expvar.web.files import environment
 
 END = 1_800_000_000
@@ -21,8 +21,9 @@ def drawn(chart: dict[str, Any]) -> str:
     return str(macros.figure(chart))
 
 
-def test_a_missing_value_is_a_gap_and_a_lonely_one_a_dot() -> None:
-    assert path([0, 5, None, 10, None], 10) == "M0 100L25 50M75 0h0"
+def test_a_missing_value_is_a_gap_and_a_lonely_one_a_dash() -> None:
+    assert path([0, 5, None, 10, None], 10) == "M0 100L25 50M74.25 0h1.5"
+    assert path([10, None, 10], 10) == "M0 0h1.5M98.5 0h1.5"
 
 
 @pytest.mark.parametrize(
@@ -66,6 +67,15 @@ def test_stacked_bars_stand_on_each_other_and_small_layers_are_one() -> None:
         round(bar["y"], 1) for bar in bars[:-1]
     ]
     assert chart["rows"][0][1:] == ["1", "2", "3", "15"]
+
+
+def test_the_layer_of_errors_has_their_colour_whichever_place_it_has() -> None:
+    for series in ({"2xx": [1], "5xx": [1]}, {"2xx": [1], "3xx": [1], "4xx": [1], "5xx": [1]}):
+        chart = bar_chart("c", "Responses", series, unit="/s", bad="5xx", **AROUND)  # type: ignore[arg-type]
+
+        tones = {each["name"]: each["tone"] for each in chart["series"]}
+        assert [name for name, tone in tones.items() if tone == BAD] == ["5xx"]
+        assert drawn(chart).count(f"layer tone{BAD}") == 2
 
 
 def test_a_heat_map_has_the_buckets_that_counted_slowest_on_top() -> None:

@@ -18,7 +18,11 @@ from .waterfall import round_step
 Points = Sequence["float | None"]
 #: Lines or layers of one chart that can be told apart, by colour and dash.
 MOST_SERIES = 4
+#: The tone of what counts errors, beside those of the others.
+BAD = 5
 SHADES = 5
+#: Per cent of a plot that a value between two gaps takes.
+ALONE = 1.5
 #: Pixels of a plot, and at least of a row of a heat map, beside which its name has to fit.
 HEIGHT, ROW = 120, 14
 
@@ -48,9 +52,19 @@ def line_chart(
 
 
 def bar_chart(
-    key: str, title: str, series: Mapping[str, Points], *, unit: str, step: int, end: int
+    key: str,
+    title: str,
+    series: Mapping[str, Points],
+    *,
+    unit: str,
+    step: int,
+    end: int,
+    bad: str = "",
 ) -> dict[str, Any]:
-    """Return a chart of bars that are stacked on each other; beyond four layers they are one."""
+    """Return a chart of bars that are stacked on each other; beyond four layers they are one.
+
+    :param bad: the layer that has the colour of errors.
+    """
     shown = dict(list(series.items())[:MOST_SERIES])
     if len(series) > MOST_SERIES:
         rest = list(series.values())[MOST_SERIES - 1 :]
@@ -66,6 +80,7 @@ def bar_chart(
             if value:
                 below[place] += value
                 bars.append(_bar(place, len(points), below[place], value, top))
+        tone = BAD if name == bad else tone
         layers.append({**_legend(name, points, unit), "tone": tone, "bars": bars})
     return {
         "shape": "bars",
@@ -132,7 +147,7 @@ def path(points: Points, top: float) -> str:
     """Return *points* as the path of a line on a plot of 100 by 100.
 
     >>> path([0, 5, None, 10], 10)
-    'M0 100L33.333 50M100 0h0'
+    'M0 100L33.333 50M98.5 0h1.5'
     """
     found, pen = [], "M"
     last = max(len(points) - 1, 1)
@@ -142,7 +157,9 @@ def path(points: Points, top: float) -> str:
             continue
         alone = pen == "M" and (place + 1 == len(points) or points[place + 1] is None)
         x, y = round(100 * place / last, 3), round(100 - 100 * min(value / top, 1), 3)
-        found.append(f"{pen}{x:g} {y:g}{'h0' if alone else ''}")
+        if alone:
+            x = round(min(max(x - ALONE / 2, 0), 100 - ALONE), 3)
+        found.append(f"{pen}{x:g} {y:g}{f'h{ALONE:g}' if alone else ''}")
         pen = "L"
     return "".join(found)
 

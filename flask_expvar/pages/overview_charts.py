@@ -144,7 +144,9 @@ def charts(past: Mapping[str, Any]) -> list[dict[str, Any]]:
     latency = past["series"].get("http/requestSeconds", {})
     lines = {name: percentiles(latency, share) for name, share in (("p50", 0.5), ("p95", 0.95))}
     return [
-        bar_chart("requests", "Responses per second", classes(past), unit="/s", **around),
+        bar_chart(
+            "requests", "Responses per second", classes(past), unit="/s", bad="5xx", **around
+        ),
         line_chart("latency", "Latency", lines if latency else {}, unit="s", **around),
         heat_map(
             "heat", "Requests by latency", latency.get("bounds", ()),
