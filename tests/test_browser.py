@@ -68,8 +68,8 @@ PAGES = [
     "", "vars", "vars?q=shop/checkout", "vars?q=none", "vars?under=shop/&nonzero=1&since=now",
     "vars?name=shop/orderStatus", "vars?name=shop/checkoutSeconds", "vars?name=none",
     "traces", "traces?fam=GET%20/", "traces?fam=GET%20/&b=0&all=0",
-    "traces?fam=bank&lat=1", "events", "events?fam=pool", "threads", "queue", "flags", "config", "stock",
-    "nothing", "vars?limit=x",
+    "traces?fam=bank&lat=1", "events", "events?fam=pool", "threads", "queue", "flags", "config",
+    "stock", "nothing", "vars?limit=x",
 ]  # fmt: skip
 
 
@@ -327,6 +327,21 @@ def test_a_chart_to_zoom_into_stays_where_it_is_over_a_refresh(
         again()
         page.locator(".uplot canvas[data-mark=same]").wait_for()
         assert page.locator(".uplot").count() == 1
+
+
+def test_times_of_day_are_the_servers_wherever_the_browser_is(
+    browser: Browser, server: Gunicorn
+) -> None:
+    with tab(browser, timezone_id="Asia/Kolkata") as page:
+        page.goto(at(server, "vars?name=shop/orders&refresh=2"))
+        first = page.locator("figure .plot > text").first.text_content()
+        page.locator(".u-over").hover(position={"x": 0, "y": 50})
+        legend = page.locator(".u-legend .u-value").first
+        assert legend.text_content() == first
+        page.locator(".status", has_text="updated").wait_for()
+        made = page.locator("footer .made").inner_text()
+        said = page.locator(".status").inner_text()
+    assert said.removeprefix("updated ")[:5] in made
 
 
 def test_keys_lead_to_the_search_and_pause(browser: Browser, server: Gunicorn) -> None:

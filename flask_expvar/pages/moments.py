@@ -26,6 +26,11 @@ def zone() -> str:
     return time.strftime("%Z")
 
 
+def offset(stamp: float) -> int:
+    """Return how many seconds the server's clock is ahead of UTC at that moment."""
+    return time.localtime(stamp).tm_gmtoff
+
+
 def duration(value: float) -> str:
     """Return a time span in the two largest units.
 

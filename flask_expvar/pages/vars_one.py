@@ -10,6 +10,7 @@ from ..variables.layout import Spec
 from .charts import MOST_SERIES, bar_chart, heat_map, line_chart, spark, summed
 from .histories import MOST, ask_histories
 from .links import query_string
+from .moments import offset
 from .page import Scene
 from .trends import SPANS, lately, merged, percentiles, span_of
 from .units import number
@@ -151,6 +152,7 @@ def zoom(data: Mapping[str, Any]) -> dict[str, Any]:
     count = len(past["points"])
     return {
         "unit": "" if past["mode"] else "per second",
+        "offset": offset(data["end"]),
         "times": [data["end"] - data["step"] * (count - 1 - place) for place in range(count)],
         "names": list(lines),
         "lines": list(lines.values()),

@@ -12,7 +12,7 @@ from typing import Any
 from flask import Request, current_app, request
 
 from ..pages.links import query_string
-from ..pages.moments import duration
+from ..pages.moments import duration, offset
 from ..pages.own import own_pages
 from ..pages.page import Page, Query, Scene
 from ..variables.history import history_of
@@ -91,6 +91,7 @@ class Frames:
             "notes": [*(found.notes if found else []), *filter(None, [undone])],
             "version": version(),
             "logged_in": COOKIE in request.cookies,
+            "offset": offset(now),
             "rendered": time.strftime("%Y-%m-%d %H:%M:%S %Z", time.localtime(now)),
             "render_ms": (time.perf_counter() - began) * 1000,
             "json": twin,

@@ -13,7 +13,9 @@
   let tag = "", errors = 0, timer = 0, paused = false, busy = false;
   let answered = new Date(), told = 0, touched = Date.now();
 
-  const clock = (moment) => moment.toTimeString().slice(0, 8);
+  // The server's, as everything else on the page.
+  const clock = (moment) =>
+    new Date(moment.getTime() + 1000 * live.dataset.offset).toISOString().slice(11, 19);
 
   const typing = () => {
     const field = document.activeElement;

@@ -14,13 +14,16 @@
     const data = read();
     const tones = ["--fill", "--second", "--third", "--fourth"].map(colour);
     const axis = { stroke: colour("--muted"), grid: { stroke: colour("--line") } };
+    // The server's time of day, as in the charts above.
+    const clock = (moment) =>
+      moment == null ? "–" : new Date(1000 * (moment + data.offset)).toISOString().slice(11, 19);
     if (plot) plot.destroy();
     plot = new uPlot({
       title: `Zoom: drag over a piece, double-click for all${data.unit ? ` (${data.unit})` : ""}`,
       width: place.clientWidth,
       height: 240,
-      series: [{}, ...data.names.map((label, at) => ({ label, stroke: tones[at], width: 2 }))],
-      axes: [axis, axis],
+      series: [{ label: "Time", value: (_, moment) => clock(moment) }, ...data.names.map((label, at) => ({ label, stroke: tones[at], width: 2 }))],
+      axes: [{ ...axis, values: (_, moments) => moments.map(clock) }, axis],
       cursor: { drag: { x: true, y: false } },
     }, rows(data), place);
     // A refresh leaves it where it is: what the server sends here is empty.
