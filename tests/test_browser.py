@@ -255,6 +255,24 @@ def test_focus_selection_scroll_and_open_details_survive_twenty_refreshes(
         assert page.locator("#banner").is_hidden()
 
 
+def test_what_is_open_or_has_the_focus_moves_with_its_row(
+    browser: Browser, server: Gunicorn
+) -> None:
+    rows = "table.traces > tbody > tr"
+    with refreshed(browser, server, "traces?fam=GET%20/&refresh=2") as (page, again):
+        own = page.locator(f"{rows}:first-child td.wide > a").get_attribute("href")
+        row = page.locator(rows).filter(has=page.locator(f'a[href="{own}"]'))
+        was = row.locator("details").evaluate("each => (each.open = !each.open)")
+        row.locator("summary").focus()
+        server.get("/")
+        again()
+        page.wait_for_function(
+            "link => !document.querySelector('td.wide > a').href.endsWith(link)", arg=own
+        )
+        assert row.locator("details").evaluate("each => each.open") == was
+        assert row.locator("summary").evaluate("each => each === document.activeElement")
+
+
 def test_nobody_is_asked_while_the_tab_is_hidden_or_somebody_types(
     browser: Browser, server: Gunicorn
 ) -> None:

@@ -37,8 +37,24 @@
     if (seconds && !paused && !document.hidden) timer = setTimeout(refresh, 1000 * wait);
   };
 
+  // A row is the same one wherever it is now: what is open, selected or has the focus moves with it.
+  const name = (root) => {
+    const seen = new Set();
+    root.querySelectorAll(".scroll > table").forEach((table, at) => {
+      for (const row of table.tBodies[0]?.rows ?? []) {
+        if (row.id && !row.id.startsWith("row ")) continue;
+        const link = row.querySelector("a[href]");
+        const id = `row ${at} ${link ? link.getAttribute("href") : row.cells[0]?.textContent}`;
+        if (seen.has(id)) row.removeAttribute("id");
+        else row.id = id;
+        seen.add(id);
+      }
+    });
+  };
+
   const morph = (text) => {
     const page = new DOMParser().parseFromString(text, "text/html");
+    [document, page].forEach(name);
     for (const part of ["main", "header.top", "footer > p.made", "footer > details"]) {
       const old = document.querySelector(part), fresh = page.querySelector(part);
       if (!old || !fresh) continue;
