@@ -14,6 +14,7 @@ from flask.testing import FlaskClient
 
 import flask_expvar as expvar
 from flask_expvar.pages import overview_now
+from flask_expvar.pages.overview_queues import queue_tile
 from flask_expvar.pages.trends import lately, merged, percentile, percentiles
 from flask_expvar.variables.history import history_of
 
@@ -181,6 +182,16 @@ def test_a_tile_tells_how_much_waits_and_for_how_long(
     assert asked == [1]
     text = client.get("/debug/?refresh=60", headers=HTML).text
     assert '<a href="queue?refresh=60">Queue</a>' in text
+
+
+def test_the_tile_says_once_what_all_workers_say_of_their_queues() -> None:
+    bad = {"name": "bad", "error": "OSError: down", "depth": 0, "oldest": None}
+    other = {**bad, "name": "other"}
+
+    tile = queue_tile({1: [bad, other], 2: [bad, other]})
+
+    assert tile is not None
+    assert tile["note"] == "bad: OSError: down, other: OSError: down, in 4 queues"
 
 
 def test_the_command_line_is_shown_without_its_secrets(

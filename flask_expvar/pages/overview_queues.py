@@ -38,7 +38,8 @@ def queue_tile(told: Mapping[int, list[dict[str, Any]]]) -> dict[str, Any] | Non
     if not each:
         return None
     ages = [section["oldest"] for section in known if section["oldest"] is not None]
-    notes = [f"{short(section['name'])}: {section['error']}" for section in broken[:2]]
+    # Workers that have a queue each often say the same of theirs.
+    notes = [*dict.fromkeys(f"{short(each['name'])}: {each['error']}" for each in broken)][:2]
     notes += [f"the oldest: {age(max(ages))}"] if ages else []
     notes += [f"in {len(each)} queues"] if len(each) > 1 else []
     return {
