@@ -184,6 +184,19 @@ def test_a_tile_tells_how_much_waits_and_for_how_long(
     assert '<a href="queue?refresh=60">Queue</a>' in text
 
 
+def test_no_function_is_called_but_those_of_the_build(
+    client: FlaskClient, registry: expvar.Registry
+) -> None:
+    asked: list[str] = []
+    for name in ("slow", "shop/version", "shop/sourceDateStr"):
+        registry.publish(name, lambda name=name: asked.append(name) or name)
+
+    text = client.get("/debug/", headers=HTML).text
+
+    assert sorted(set(asked)) == ["shop/sourceDateStr", "shop/version"]
+    assert "<dt>Version</dt><dd><bdi>shop/version</bdi>" in text
+
+
 def test_the_tile_says_once_what_all_workers_say_of_their_queues() -> None:
     bad = {"name": "bad", "error": "OSError: down", "depth": 0, "oldest": None}
     other = {**bad, "name": "other"}

@@ -12,6 +12,7 @@ from typing import Any
 
 from ..variables.reading import Part, nest
 from ..variables.registry import Registry
+from ..variables.said import String
 from .config import Config
 from .events import Events
 from .flags import Flags
@@ -29,8 +30,11 @@ from .threads import Threads
 from .traces import Traces
 from .trends import SPANS, span_of
 from .units import size
-from .vars import JSON, Vars, builtins, rows
+from .vars import JSON, Vars, builtins, rows, said, told
 from .vars_table import plain, quantile, seconds, visible
+
+#: What is published of a build, below its prefix.
+BUILD = ("version", "sourceDateStr", "sourceDateTimestamp")
 
 
 class Overview:
@@ -55,9 +59,16 @@ class Overview:
         return True
 
     def collect(self, registry: Registry, query: Query) -> Any:
-        """Return this process's texts, its history, and what it is doing."""
-        said = self._pages["vars"].collect(registry, query)
-        return {"said": said, **tell_now(registry, query)}
+        """Return this process's texts, its history, and what it is doing.
+
+        No function of the program is called that is not shown: this page has to come at once.
+        """
+        texts = [
+            told(path, var)
+            for path, var in said(registry)
+            if isinstance(var, String) or path[-1].rpartition("/")[2] in BUILD
+        ]
+        return {"said": texts, **tell_now(registry, query)}
 
     def machine(self, scene: Scene, twin: bool) -> tuple[str, str]:
         """Return the pages, what was built, and the points of the charts."""
@@ -68,8 +79,7 @@ class Overview:
         """Return the data of the template."""
         span_of(scene.query)
         answers = scene.answers
-        said = {pid: answer["said"] for pid, answer in answers.items()}
-        texts = replace(scene, answers=said)
+        texts = replace(scene, answers={pid: answer["said"] for pid, answer in answers.items()})
         tree = nest(rows(texts))
         base = builtins(texts)
         scene.broken.update(unmade(scene))
@@ -120,11 +130,10 @@ def _map(tree: Mapping[str, Any], name: str) -> dict[str, Any]:
 
 def build_info(tree: Mapping[str, Any]) -> dict[str, Any]:
     """Return the first published version and source date, whatever their prefix."""
-    names = ("version", "sourceDateStr", "sourceDateTimestamp")
     for name in tree:
         prefix, _, last = name.rpartition("/")
         if last == "version" and f"{prefix}/sourceDateStr" in tree:
-            return {key: tree.get(f"{prefix}/{key}") for key in names}
+            return {key: tree.get(f"{prefix}/{key}") for key in BUILD}
     return {}
 
 

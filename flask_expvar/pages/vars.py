@@ -46,7 +46,7 @@ class Vars:
 
     def collect(self, registry: Registry, query: Query) -> Any:
         """Return this process's Strings and Funcs, each with what merging needs."""
-        return [_said(path, var) for path, var in said(registry)]
+        return [told(path, var) for path, var in said(registry)]
 
     def machine(self, scene: Scene, twin: bool) -> tuple[str, str]:
         """Return Go's form; ``?full=1`` of the twin adds help, kinds and the workers' values.
@@ -89,7 +89,8 @@ def said(registry: Registry) -> Iterable[tuple[tuple[str, ...], Var]]:
                 yield node.path[1:], var
 
 
-def _said(path: tuple[str, ...], var: Var) -> dict[str, Any]:
+def told(path: tuple[str, ...], var: Var) -> dict[str, Any]:
+    """Return what a String or a Func says, with what merging needs."""
     value, error = None, ""
     try:
         value = without_secrets(path[-1], _json.plain(var.value))
