@@ -81,7 +81,7 @@ class Call:
     def _begin(self) -> None:
         self._bounded._since = self._clock()
         try:
-            _start(self._bounded.name, self._run)
+            start(self._bounded.name, self._run)
         except BaseException:
             self._turn.release()
             raise
@@ -105,11 +105,11 @@ class Call:
         """
         if not self._begun:
             running = self._clock() - self._bounded._since
-            if running > BUDGET or not _wait(self._turn, until - self._clock()):
+            if running > BUDGET or not wait(self._turn, until - self._clock()):
                 raise LateError(f"an earlier call has been running for {running:,.0f} s")
             self._begun = True
             self._begin()
-        if not _wait(self._done, until - self._clock()):
+        if not wait(self._done, until - self._clock()):
             raise LateError(f"no answer within {budget} s; it is still running")
         if self._raised is not None:
             raise self._raised
@@ -128,7 +128,8 @@ def said(error: BaseException, sensitive: bool) -> str:
     return f"{kind}: {visible(clean(message, 200))}" if message else kind
 
 
-def _start(name: str, run: Callable[[], None]) -> None:
+def start(name: str, run: Callable[[], None]) -> None:
+    """Run *run* in a thread of its own, which the operating system knows."""
     if _is_patched():
         # A greenlet that computes would hold the worker's only thread, whatever the budget.
         start_thread(run)
@@ -136,8 +137,8 @@ def _start(name: str, run: Callable[[], None]) -> None:
         threading.Thread(target=run, name=name, daemon=True).start()
 
 
-def _wait(lock: Any, seconds: float) -> bool:
-    """Wait until *lock*, one of the operating system's, is free."""
+def wait(lock: Any, seconds: float) -> bool:
+    """Take *lock*, one of the operating system's, as soon as it is free; say whether it was."""
     if not _is_patched():
         return bool(lock.acquire(timeout=max(seconds, 0)))
     until = time.monotonic() + seconds

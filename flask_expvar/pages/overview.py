@@ -64,11 +64,11 @@ class Overview:
         No function of the program is called that is not shown: this page has to come at once.
         """
         texts = [
-            told(path, var)
+            (path, var)
             for path, var in said(registry)
             if isinstance(var, String) or path[-1].rpartition("/")[2] in BUILD
         ]
-        return {"said": texts, **tell_now(registry, query)}
+        return {"said": told(texts), **tell_now(registry, query)}
 
     def machine(self, scene: Scene, twin: bool) -> tuple[str, str]:
         """Return the pages, what was built, and the points of the charts."""

@@ -5,19 +5,18 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterable
-from functools import lru_cache
-from typing import Any
+from functools import lru_cache, partial
+from typing import Any, TypeAlias
 
 from .. import _json
 from ..redaction import redact_text
 from ..variables import runtime
 from ..variables.figures import figures
-from ..variables.interrupts import is_interrupt
-from ..variables.kinds import Var
 from ..variables.reading import Part, Row, nest
 from ..variables.registry import Registry
 from ..variables.runtime import runtime as own_runtime
 from ..variables.said import Func, String
+from .functions import outcomes
 from .histories import changed_names
 from .page import Query, Scene
 from .vars_filter import Filter, filter_of
@@ -25,6 +24,8 @@ from .vars_one import one_data, one_html, with_trends
 from .vars_secrets import help_text, without_secrets
 from .vars_table import table
 from .vars_text import Form, written
+
+Path: TypeAlias = "tuple[str, ...]"
 
 JSON = "application/json; charset=utf-8"
 #: Processes' figures are kept so long: reading them costs more than all of the rest.
@@ -46,7 +47,7 @@ class Vars:
 
     def collect(self, registry: Registry, query: Query) -> Any:
         """Return this process's Strings and Funcs, each with what merging needs."""
-        return [told(path, var) for path, var in said(registry)]
+        return told(said(registry))
 
     def machine(self, scene: Scene, twin: bool) -> tuple[str, str]:
         """Return Go's form; ``?full=1`` of the twin adds help, kinds and the workers' values.
@@ -80,7 +81,7 @@ class Vars:
         return with_trends(scene, table(scene, found, runtime_of(scene), errors, asked, changed))
 
 
-def said(registry: Registry) -> Iterable[tuple[tuple[str, ...], Var]]:
+def said(registry: Registry) -> Iterable[tuple[Path, Func | String]]:
     """Yield the Strings and Funcs of this process with their paths."""
     for node in registry.slot.nodes.rare:
         if node.path[0] == registry.name:
@@ -89,15 +90,25 @@ def said(registry: Registry) -> Iterable[tuple[tuple[str, ...], Var]]:
                 yield node.path[1:], var
 
 
-def told(path: tuple[str, ...], var: Var) -> dict[str, Any]:
-    """Return what a String or a Func says, with what merging needs."""
-    value, error = None, ""
-    try:
-        value = without_secrets(path[-1], _json.plain(var.value))
-    except BaseException as failure:
-        if is_interrupt(failure):
-            raise
-        error = redact_text(f"{type(failure).__name__}: {failure}")[:200]
+def told(found: Iterable[tuple[Path, Func | String]]) -> list[dict[str, Any]]:
+    """Return what Strings and Funcs say, each with what merging needs."""
+    each = list(found)
+    calls = [(var, partial(_value, path, var)) for path, var in each if isinstance(var, Func)]
+    results = iter(outcomes(calls))
+    return [
+        _told(path, var, *(next(results) if isinstance(var, Func) else (_value(path, var), None)))
+        for path, var in each
+    ]
+
+
+def _value(path: Path, var: Func | String) -> Any:
+    return without_secrets(path[-1], _json.plain(var.value))
+
+
+def _told(
+    path: Path, var: Func | String, value: Any, failure: BaseException | None
+) -> dict[str, Any]:
+    error = "" if failure is None else redact_text(f"{type(failure).__name__}: {failure}")[:200]
     when = var.when if isinstance(var, String) else 0
     mode = var._spec.mode or "mostrecent"
     return {"path": path, "mode": mode, "when": when, "value": value, "error": error}
