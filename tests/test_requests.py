@@ -151,6 +151,25 @@ def test_a_request_in_flight_is_noted_as_far_as_there_is_room(
     ]  # fmt: skip
 
 
+def test_who_answers_a_request_without_a_route_knows_the_id_by_which_it_is_found(
+    app: Flask, tracer: Tracer
+) -> None:
+    seen: list[str] = []
+
+    def answer(error: Exception) -> tuple[str, int]:
+        seen.extend((current_trace().id, current_trace().family))
+        return "nothing", 404
+
+    app.register_error_handler(404, answer)
+    app.test_client().get("/nothing", buffered=True)
+
+    id, family = seen
+    assert family == "GET (no route)"
+    found = tracer.find(id)
+    assert found is not None
+    assert found.facts["status"] == "404"
+
+
 @pytest.mark.parametrize("path", ["/reset/s3cret-token", "/items/none"])
 def test_request_without_a_route_does_not_tell_its_path(
     app: Flask, tracer: Tracer, path: str

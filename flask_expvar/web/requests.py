@@ -183,20 +183,17 @@ class RequestTrace(Trace):
 
     def match(self, route: Any) -> None:
         """Note which route the application has found, if it has one."""
-        requests = self._recorder.requests
-        if route is NO_ROUTE:
-            if requests is not None and self._notes is not None:
-                self._notes.words[self._note] = requests.place(self._method, route).note
-        elif requests is None:
+        if self._recorder.requests is None:
             self._route = route
         else:
             self.matched(route)
 
     def matched(self, route: Any) -> None:
-        """Note that the application has found *route*, where requests are traced."""
+        """Note the same, where requests are traced."""
         self._route = route
         recorder = self._recorder
-        self._matched_at = recorder.clock()
+        if route is not NO_ROUTE:
+            self._matched_at = recorder.clock()
         notes = self._notes
         if notes is not None:
             requests: Any = recorder.requests
