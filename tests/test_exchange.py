@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import io
+import signal
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 from wsgiref.util import FileWrapper
@@ -65,6 +66,20 @@ def hello(environ: Any, start_response: Any) -> list[bytes]:
 
 def counts(registry: Registry) -> dict[str, Any]:
     return {name[5:]: value for name, value in registry.snapshot().items()}
+
+
+def test_no_signal_handler_comes_while_a_request_is_counted(registry: Registry, wrap: Any) -> None:
+    app, held = wrap(hello), []
+    before = signal.signal(signal.SIGALRM, lambda *_: held.append(registry.lock.locked()))
+    signal.setitimer(signal.ITIMER_REAL, 0.0002, 0.0002)
+    try:
+        while len(held) < 3000:
+            app({"REQUEST_METHOD": "GET"}, lambda *_: None).close()
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+    assert not any(held)
 
 
 def test_a_request_is_counted_by_method_code_route_and_bytes(registry: Registry, wrap: Any) -> None:

@@ -194,8 +194,7 @@ class Exchange(Tally):
             gauge = self._recorder.in_flight
             lock = self._recorder.registry.lock
             with lock:
-                if lock is self._lock:
-                    gauge._cell[0] -= 1
+                gauge._cell[0] -= lock is self._lock
             requests = self._recorder.requests
             if requests is not None:
                 self._withdraw(requests)

@@ -28,8 +28,8 @@ class Tally(RequestTrace):
     """What the counts of one request are made of.
 
     It reads the words of the variables while it holds the registry's lock, so it counts right
-    while they move, and it makes no call in there: a signal handler that counts would wait for
-    itself.
+    while they move, and in there are no calls, and no branches, where Python 3.10 calls signal
+    handlers as well: one that counts would wait for itself.
     """
 
     __slots__ = (
@@ -96,15 +96,16 @@ class Tally(RequestTrace):
             lock = recorder.registry.lock
             with lock:
                 # Another lock: this process was forked meanwhile, and its gauge began anew.
-                if lock is self._lock:
-                    recorder.in_flight._cell[0] -= 1
+                recorder.in_flight._cell[0] -= lock is self._lock
                 total._sum[0] += seconds
                 total._counts[bucket] += 1
-                if split is not None:  # it has the same bounds
+                recorder.sent._cell[0] += self._sent
+            if split is not None:  # it has the same bounds
+                with lock:
                     split._sum[0] += seconds
                     split._counts[bucket] += 1
-                recorder.sent._cell[0] += self._sent
-                if self._read:  # seldom: most requests have no body
+            if self._read:  # seldom: most requests have no body
+                with lock:
                     recorder.received._cell[0] += self._read
             requests = recorder.requests
             if requests is not None:
