@@ -293,10 +293,9 @@ class Exchange(Tally):
         try:
             if not self._open:
                 return
-            lock = self._recorder.registry.lock
-            # The collector may come while this very thread holds the lock.
-            if lock.acquire(False):
-                lock.release()
+            # The collector may come while this very thread holds the lock. Only asked: between
+            # taking it and giving it back a signal handler may come, and wait for it or raise.
+            if not self._recorder.registry.lock.locked():
                 self._body = ()
                 self.conclude()
             else:
