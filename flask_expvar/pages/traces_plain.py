@@ -43,7 +43,7 @@ def find(tracer: Tracer, id: str, ref: str = "") -> Trace | None:
             found = tracer.find(raw, known)
             if found is not None:
                 return found
-    starting = (each for each in tracer.unnamed.running() if public_id(each.id) == id)
+    starting = (each for each in tracer.unnamed.running() if id in (each.id, public_id(each.id)))
     return next(starting, None)
 
 
@@ -54,7 +54,7 @@ def _raw_ids(tracer: Tracer, id: str) -> Iterator[str]:
         return
     for each in tracer.families():
         # Who was starting when somebody noted its id has a family since.
-        if family in (each.name, public(each.name), STARTING):
+        if family in (each.name, public(each.name), STARTING, ""):
             yield f"{each.name}!{wall}!{number}"
 
 
