@@ -247,6 +247,27 @@ def test_a_signal_handler_that_counts_never_waits_for_itself(registry: Registry)
     assert counter.value == 200_000 + len(ticks)
 
 
+def test_a_signal_handler_may_count_under_the_very_key_that_is_new(registry: Registry) -> None:
+    map_, key, ticks = registry.new_map("m", max_keys=10_000), "", []
+
+    def tick(*_: object) -> None:
+        ticks.append(1)
+        map_.add(key)
+
+    before = signal.signal(signal.SIGALRM, tick)
+    signal.setitimer(signal.ITIMER_REAL, 0.0005, 0.0005)
+    try:
+        for number in range(5000):
+            key = f"k{number}"
+            map_.add(key)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+    assert ticks
+    assert sum(map_.value.values()) in range(5000, 5001 + len(ticks))
+
+
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
 def test_a_child_forked_while_another_thread_counts_can_count(registry: Registry) -> None:
     counter, done = registry.new_int("n"), threading.Event()

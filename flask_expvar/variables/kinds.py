@@ -10,7 +10,7 @@ import time
 from contextlib import AbstractContextManager
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
-from .._native import allocate_lock
+from .._native import allocate_rlock
 from . import names
 from .layout import Spec, words_of
 from .slot import Node, Slot, views, wrapped
@@ -66,7 +66,8 @@ class Var:
     def __init__(self, spec: Spec) -> None:
         self._spec = spec
         self._home: Home | None = None
-        self._lock: Any = allocate_lock()
+        # Re-entrant until it is published: a signal handler may count while it moves.
+        self._lock: Any = allocate_rlock()
         self._bind(_private(spec))
 
     @property
@@ -113,7 +114,7 @@ class Var:
         with self._lock:
             self._home = None
             self._bind(_private(self._spec))
-        self._lock = allocate_lock()
+        self._lock = allocate_rlock()
 
     def _relock(self, lock: Any, growth: Any) -> None:
         """Use other locks: the new ones of a forked child, or those of the map above."""

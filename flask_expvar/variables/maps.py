@@ -89,6 +89,9 @@ class Map(Nesting, Var):
         Never raises.
         """
         try:
+            # A key that is new fails here: Python 3.10 lets a signal handler, which may count and
+            # wait for the lock, in between an exception and the end of the block.
+            _ = self._hot[key]
             # Looked up inside, so that words which have moved meanwhile get nothing any more.
             with self._lock:
                 words, at = self._hot[key]

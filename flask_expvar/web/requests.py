@@ -72,32 +72,34 @@ class Requests:
 
         :param key: what the notes of this registry are known by.
         """
-        if notes is not self.notes:
-            self.places.clear()  # they know where texts are in other notes
+        moved = notes is not self.notes
         self._key = key
         if notes is not None:
             self.noted = {each: notes.text(key, each.encode()) for each in (*METHODS, UNKNOWN)}
         self.notes = notes
+        if moved:  # the last: what another thread has found meanwhile is of the notes before
+            self.places = {}
 
     def place(self, method: str, route: Any) -> Place:
         """Return where requests of *method* and *route* are filed. Never raises."""
         method = known_method(method)
+        places = self.places
         try:
-            found = self.places.get((method, route))
+            found = places.get((method, route))
             if found is not None:
                 return found
         except Exception:  # an application may call its route anything
             route = name(route)
         title = name(route)
         filed = f"{method} {title}"
-        notes, full = self.notes, len(self.places) >= MOST_PLACES
+        notes, full = self.notes, len(places) >= MOST_PLACES
         text = filed.encode("utf-8", "replace")
         note = NOWHERE if notes is None or full else notes.text(self._key, text)
         if note == NOWHERE:  # without room for more, the method stays
             note = self.noted.get(method, NOWHERE)
         found = Place(self.tracer.family(filed), title, note)
         if not full:
-            self.places[method, route] = found
+            places[method, route] = found
         return found
 
     def settle(self) -> None:
