@@ -422,13 +422,17 @@ def test_differences_between_real_workers_are_marked(gunicorn: Callable[..., Gun
     server = gunicorn(SHOP + FLAGS, "-w", "2", env={"REGISTERS": "1"})
     server.wait_until(lambda: joined(server), what="both workers join")
     pids = [str(pid) for pid in server.worker_pids()]
+    by_name: dict[str, Any] = {}
 
-    flags = server.get("/debug/flags.json?q=p", headers=TOKEN).json()["flags"]
+    def registered() -> bool:
+        # A worker answers before its module, whose last lines register the flags, is read.
+        flags = server.get("/debug/flags.json?q=p", headers=TOKEN).json()["flags"]
+        by_name.clear()
+        by_name.update({flag["name"]: flag for flag in flags})
+        own = by_name["pid"].get("workers", {})
+        return {pid: flag["value"] for pid, flag in own.items()} == {pid: pid for pid in pids}
 
-    by_name = {flag["name"]: flag for flag in flags}
-    assert {pid: own["value"] for pid, own in by_name["pid"]["workers"].items()} == {
-        pid: pid for pid in pids
-    }
+    server.wait_until(registered, what="both workers register their flags")
     assert "workers" not in by_name["port"]
     assert "w" not in by_name
     page = server.get("/debug/flags", headers={**TOKEN, **HTML}).text

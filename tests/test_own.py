@@ -453,8 +453,8 @@ def test_equal_data_is_merged_and_other_data_is_not() -> None:
 
 
 PAGES = """
-expvar.register_page("same", "The same", lambda: {"a": 1})
 expvar.register_page("pids", "Pids", lambda: [{"pid": os.getpid()}])
+expvar.register_page("same", "The same", lambda: {"a": 1})
 """
 
 
