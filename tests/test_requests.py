@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import gc
+import inspect
 import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor as pool
 from contextlib import nullcontext, suppress
+from contextvars import copy_context
 from pathlib import Path
 from types import FunctionType
 from typing import Any
@@ -23,6 +25,7 @@ from flask_expvar.pages.traces_plain import Room, events, summary
 from flask_expvar.traces.family import Family
 from flask_expvar.traces.trace import Trace, current
 from flask_expvar.traces.tracer import Tracer, tracer_of
+from flask_expvar.variables.kinds import Var
 from flask_expvar.web.exchange import Exchange
 from flask_expvar.web.requests import Requests
 from flask_expvar.web.tally import GONE
@@ -382,7 +385,8 @@ def test_other_applications_pay_nothing_for_one_of_flask(registry: Registry) -> 
 
     assert list(request_started.receivers) == heard
     assert not app.before_request_funcs
-    assert app.preprocess_request.args[0] == Flask.preprocess_request.__get__(app)  # type: ignore[attr-defined]
+    inner = inspect.getclosurevars(app.preprocess_request).nonlocals["inner"]
+    assert inner == Flask.preprocess_request.__get__(app)
 
 
 def test_application_of_a_class_of_its_own_still_prepares_its_requests(registry: Registry) -> None:
@@ -511,9 +515,49 @@ def test_what_a_request_has_begun_and_not_left_ends_with_it_as_the_current_trace
 # -- what is left of it ----------------------------------------------------------------------------
 
 
+def test_nothing_is_current_after_requests_that_end_out_of_turn(
+    registry: Registry, tracer: Tracer
+) -> None:
+    def stream(environ: Any, start_response: Any) -> Iterator[bytes]:
+        start_response("200 OK", [])
+        yield b"a"
+
+    client = Client(ExpvarMiddleware(stream, registry=registry, attach=alone))
+    one, other = client.get("/"), client.get("/")
+
+    one.close()
+    other.close()
+
+    assert not current_trace()
+    with trace("later", registry=registry) as later:
+        pass
+    assert later.parent is None
+
+
+def test_request_that_another_thread_ends_is_current_no_more_where_it_began(
+    registry: Registry, tracer: Tracer
+) -> None:
+    def stream(environ: Any, start_response: Any) -> Iterator[bytes]:
+        start_response("200 OK", [])
+        yield b"a"
+
+    client = Client(ExpvarMiddleware(stream, registry=registry, attach=alone))
+    answer = client.get("/")
+    context = copy_context()
+
+    with pool() as threads:
+        threads.submit(answer.close).result()
+        # What was handed over still goes to the request that it came from, and is counted.
+        threads.submit(context.run, lambda: current_trace().log("late")).result()
+
+    assert not current_trace()
+    found = only(tracer)
+    assert (found.running, found.late) == (False, 1)
+
+
 def reachable(found: Trace) -> list[object]:
-    """Return what *found* alone keeps alive: classes, modules and the tracer are others'."""
-    passed = (type, type(pytest), FunctionType, Registry, Tracer, ExpvarMiddleware, Family)
+    """Return what *found* alone keeps alive: classes, modules, variables are others'."""
+    passed = (type, type(pytest), FunctionType, Registry, Tracer, ExpvarMiddleware, Family, Var)
     seen: dict[int, object] = {}
     waiting: list[object] = [found]
     while waiting:

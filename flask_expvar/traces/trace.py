@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import weakref
 from collections.abc import Callable
 from contextvars import ContextVar
@@ -228,7 +229,11 @@ def current_trace() -> Trace | NoTrace:
 
 def innermost() -> Trace | None:
     """Return the current trace, None outside of one."""
-    found = current.get()
+    found: Any = current.get()
     if type(found) is weakref.ref:
-        return found()
-    return found  # type: ignore[return-value]  # by type() mypy does not tell a reference
+        found = found()
+        # Left behind in its own thread: it has ended in another one, or not in turn.
+        if found is not None and found._end is not None and found._ident == _thread.get_ident():
+            current.set(None)
+            found = None
+    return found  # type: ignore[no-any-return]

@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-import _thread
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
-from weakref import ref
 
-from ..traces.known import NOTHING
-from ..traces.trace import MAX_EVENTS, current
 from ..variables.kinds import Int
 from .bodies import Chunks, CountedInput, detour, promised
-from .recorder import Recorder
-from .requests import UNKNOWN, RequestTrace
+from .notes import Notes
+from .requests import UNKNOWN
 from .routes import NO_ROUTE, route_of
-from .tally import GONE, NEITHER, Tally
+from .tally import GONE, NEITHER, Tally, closed
 
 if TYPE_CHECKING:
-    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+    from _typeshed.wsgi import WSGIEnvironment
 
 #: Where an application finds the exchange that it is part of.
 KEY = "expvar.request"
-_LISTS = (list, tuple)
 
 
 class Exchange(Tally):
@@ -38,63 +33,19 @@ class Exchange(Tally):
     #: The exchange around this one, of another middleware.
     _around: Exchange | None = None
 
-    def begin(
-        self, recorder: Recorder, environ: WSGIEnvironment, start_response: StartResponse
-    ) -> None:
-        """Begin to count for the middleware *recorder*, and to be the current trace.
+    # No __init__, as a class calls one more slowly: the middleware sets what it has to, in place.
 
-        No ``__init__``: a class calls one more slowly. In one piece: a request finds nothing of
-        this in the processor's caches, so that each step, and each call, is what it costs.
-        """
-        self._recorder = recorder
-        self._start_response = start_response
-        self._environ = environ
-        self._status = self._raised = self._route = None
-        self._ends = NEITHER
-        self._sent = self._read = 0
-        self._method = method = environ.get("REQUEST_METHOD", "")
-        environ[KEY] = self
-        if "CONTENT_LENGTH" in environ or "HTTP_TRANSFER_ENCODING" in environ:
-            self._count_input(environ)
-        self._waiting = True
-        self._lock = lock = recorder.registry.lock
-        self._began = recorder.clock()
-        with lock:
-            recorder.in_flight._cell[0] += 1
-        requests = recorder.requests
-        if requests is None:
-            return
-        # Asked each time by the module: gevent puts a function there that knows greenlets.
-        self._ident = _thread.get_ident()
-        tracer = requests.tracer
-        self._family = tracer.unnamed
-        self._number = number = tracer.next_number()
-        self._wall = wall = tracer.wall()
-        self._events = []
-        self._room = MAX_EVENTS
-        self._more = NOTHING
-        self._end = self._error = None
-        me: ref[RequestTrace] = ref(self)
-        self._ref = me
-        requests.flying[number] = me
-        if "HTTP_TRACEPARENT" in environ:
-            self.follow(environ["HTTP_TRACEPARENT"])
-        self._before = before = current.get()
-        if before is not None:
-            self._check_before(before)
-        current.set(me)
-        self._notes = notes = requests.notes
-        if notes is not None:
-            noted = requests.noted
-            try:
-                text = noted[method]
-            except Exception:  # a method that is none, or no text
-                text = noted[UNKNOWN]
-            self._note = note = notes.begin(wall, number, text)
-            if not note:  # no room
-                self._notes = None
+    def note(self, notes: Notes, noted: Mapping[str, int]) -> None:
+        """Note the request where the way of most has not worked."""
+        try:
+            text = noted[self._method]
+        except Exception:  # a method that is none, or no text
+            text = noted[UNKNOWN]
+        self._note = note = notes.begin(self._wall, self._number, text)
+        if not note:  # no room
+            self._notes = None
 
-    def _count_input(self, environ: WSGIEnvironment) -> None:
+    def count_input(self, environ: WSGIEnvironment) -> None:
         length, stream = environ.get("CONTENT_LENGTH"), environ.get("wsgi.input")
         empty = not length or length == "0"
         if stream is not None and not (empty and "HTTP_TRANSFER_ENCODING" not in environ):
@@ -131,8 +82,12 @@ class Exchange(Tally):
         self._status = status
         self._headers = headers
         # Now: Flask forgets its request before the body is read.
-        if self._route is None:  # seldom: mostly found already
-            self._route = route_of(self._environ)
+        if self._route is None:
+            environ = self._environ
+            try:
+                self._route = environ["werkzeug.request"].url_rule.rule  # route_of(), mostly
+            except Exception:
+                self._route = route_of(environ)
         return self.write
 
     def _with_id(self, headers: Any) -> Any:
@@ -155,9 +110,9 @@ class Exchange(Tally):
 
     def write(self, data: bytes) -> Any:
         """Send *data* at once: the other way to give a body."""
-        if self._waiting and data:
+        if self._ends is None and data:
             self._count_first()
-        result = self._write(data)
+        result = (self._write or closed)(data)
         try:
             self._sent += len(data)
         except TypeError:  # the server took what has no length
@@ -190,7 +145,7 @@ class Exchange(Tally):
     def _take_back(self) -> None:
         if self._open:
             self._environ = GONE
-            self._waiting = False
+            self._ends = NEITHER
             gauge = self._recorder.in_flight
             lock = self._recorder.registry.lock
             with lock:
@@ -201,24 +156,9 @@ class Exchange(Tally):
 
     # What the middleware calls
 
-    def answer(self, body: Iterable[bytes], environ: WSGIEnvironment) -> Iterable[bytes]:
-        """Return what the server gets in place of *body*, the application's response."""
-        self._body = body
-        if isinstance(body, _LISTS):
-            return self._answer_list(body)
-        wrapper = environ.get("wsgi.file_wrapper")
-        if wrapper is not None:
-            try:
-                is_file = isinstance(body, wrapper)
-            except TypeError:  # uWSGI's is a function, whose argument comes back
-                is_file = isinstance(body, io.IOBase)
-            if is_file:
-                return self._answer_file(body)
-        return self
-
-    def _answer_list(self, body: Any) -> Iterable[bytes]:
+    def answer_list(self, body: Any) -> Iterable[bytes]:
         """Keep a list a list: servers ask for its length, and set Content-Length by it."""
-        if self._waiting:
+        if self._ends is None:
             self._count_first()
         try:
             self._sent += sum(map(len, body))
@@ -228,13 +168,17 @@ class Exchange(Tally):
         chunks.close = self.close
         return chunks
 
-    def _answer_file(self, body: Any) -> Iterable[bytes]:
+    def answer_file(self, body: Any, wrapper: Any) -> Iterable[bytes]:
         """Keep the server's own file object, which it sends without reading it (sendfile)."""
-        rest = detour(body, self.close)
+        try:
+            is_file = isinstance(body, wrapper)
+        except TypeError:  # uWSGI's is a function, whose argument comes back
+            is_file = isinstance(body, io.IOBase)
+        rest = detour(body, self.close) if is_file else None
         if rest is None:
             return self
         self._body = rest
-        if self._waiting:
+        if self._ends is None:
             self._count_first()
         if self._method != "HEAD" and self._status is not None:
             self._sent += promised(self._headers)
@@ -247,7 +191,7 @@ class Exchange(Tally):
 
     def _break(self, error: BaseException) -> None:
         self.fail(error)
-        if self._waiting:
+        if self._ends is None:
             self._status = "500"  # what the server makes of it
             self._count_first()
 
@@ -257,7 +201,7 @@ class Exchange(Tally):
         # A generator, not __next__: the end of a body is then no exception, which saves 0.3 µs.
         try:
             for chunk in self._body:
-                if self._waiting and chunk:
+                if self._ends is None and chunk:
                     self._count_first()
                 try:
                     self._sent += len(chunk)
@@ -269,7 +213,7 @@ class Exchange(Tally):
         except BaseException as error:
             self._break(error)
             raise
-        if self._waiting:
+        if self._ends is None:
             self._count_first()
 
     def close(self) -> None:
@@ -291,7 +235,7 @@ class Exchange(Tally):
     def __del__(self) -> None:
         """Count the rest where the server never closed the body."""
         try:
-            if not self._open:
+            if self._environ is GONE:
                 return
             # The collector may come while this very thread holds the lock. Only asked: between
             # taking it and giving it back a signal handler may come, and wait for it or raise.

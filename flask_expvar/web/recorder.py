@@ -11,9 +11,11 @@ from ..variables.maps import Map
 from ..variables.registry import Registry
 from .requests import Requests
 
-#: The histograms of the end, if they are there: by route, and by method and code as well.
-Ends: TypeAlias = "tuple[Histogram | None, Histogram | None]"
-NEITHER: Ends = (None, None)
+#: In place of a histogram that is not there: it is nobody's.
+NONE = Histogram()
+#: The histograms of the end: by route, and by method and code as well if somebody wants that.
+Ends: TypeAlias = "tuple[Histogram, Histogram | None]"
+NEITHER: Ends = (NONE, None)
 #: The counters of method and code, the histograms of the first byte and of the end.
 Found: TypeAlias = "tuple[Int, Int, Histogram, Ends]"
 

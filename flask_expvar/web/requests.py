@@ -5,7 +5,8 @@ from __future__ import annotations
 import weakref
 from collections import deque
 from collections.abc import Callable
-from contextvars import ContextVar
+from contextlib import suppress
+from contextvars import ContextVar, Token
 from types import TracebackType
 from typing import Any, NamedTuple, Protocol
 
@@ -63,6 +64,9 @@ class Requests:
         #: Weak: who has lost a response without closing it must be found by the collector.
         self.flying: dict[int, weakref.ref[RequestTrace]] = {}
         self.ended: deque[RequestTrace] = deque()
+        #: What each takes of the tracer.
+        self.unnamed, self.wall = tracer.unnamed, tracer.wall
+        self.next_number = tracer.next_number
         #: What :meth:`place` has returned: one call less for whoever looks here first.
         self.places: dict[tuple[str, Any], Place] = {}
         tracer.sources.append(self)
@@ -132,6 +136,7 @@ class Requests:
         """Begin anew in a forked child: what was running is its parent's."""
         self.flying = {}
         self.ended = deque()
+        self.next_number = self.tracer.next_number
 
 
 class Filing(Protocol):
@@ -165,16 +170,12 @@ class RequestTrace(Trace):
     _status: Any
     _read: int
     _sent: int
+    # What gives back the trace that was the current one before; None after the end.
+    _before: Any
     # What others hold of it as long as it runs: see Requests.flying.
     _ref: weakref.ref[RequestTrace]
 
     # What happens on the way of the request; how it begins and ends, Exchange and Tally know
-
-    def _check_before(self, before: Any) -> None:
-        before = before() if type(before) is weakref.ref else before
-        # One that has ended was left behind: its server has never closed the body.
-        if before is None or before._end is not None:
-            self._before = None
 
     def follow(self, header: Any) -> None:
         """Take part in the trace of the program that has sent *header*, a ``traceparent``."""
@@ -210,8 +211,8 @@ class RequestTrace(Trace):
         requests.flying.pop(self._number, None)
         self._end = self._began
         self._room = 0
-        if current.get() is self._ref or self._within():
-            current.set(self._before)
+        with suppress(ValueError):  # in another thread or task
+            current.reset(self._before)
         self._before = None
         if self._notes is not None:
             self._notes.end(self._note)
@@ -243,6 +244,16 @@ class RequestTrace(Trace):
         current.set(before)
         if error is not None:
             self.error(error)
+
+    @property
+    def outer(self) -> Trace | None:
+        """The trace that was the current one when the request began, while this one runs."""
+        before = None if self._before is None else self._before.old_value
+        if before is Token.MISSING:
+            return None
+        found = before() if type(before) is weakref.ref else before
+        # One that has ended was left behind: its server has never closed the body.
+        return None if found is None or found._end is not None else found
 
     @property
     def ident(self) -> int:

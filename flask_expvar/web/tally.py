@@ -6,7 +6,6 @@ from bisect import bisect_left
 from typing import Any
 
 from ..traces.trace import current
-from .notes import Notes
 from .recorder import NEITHER as NEITHER
 from .recorder import Ends, Recorder
 from .requests import BATCH, RequestTrace
@@ -33,7 +32,7 @@ class Tally(RequestTrace):
     """
 
     __slots__ = (
-        "_body", "_ends", "_headers", "_lock", "_raised", "_start_response", "_waiting", "_write",
+        "_body", "_ends", "_headers", "_lock", "_raised", "_start_response", "_write",
     )  # fmt: skip
 
     _recorder: Recorder
@@ -42,9 +41,8 @@ class Tally(RequestTrace):
     # The exception that was counted last.
     _raised: BaseException | None
     _lock: Any
-    # Whether the first byte is still to be counted.
-    _waiting: bool
-    _ends: Ends
+    # None as long as the first byte is still to be counted.
+    _ends: Ends | None
 
     @property
     def _open(self) -> bool:
@@ -53,7 +51,6 @@ class Tally(RequestTrace):
 
     def _count_first(self) -> None:
         """Count method, code and time to the first byte. Never raises."""
-        self._waiting = False
         recorder = self._recorder
         try:
             self._first_at = now = recorder.clock()
@@ -74,23 +71,25 @@ class Tally(RequestTrace):
                 first._sum[0] += seconds
                 first._counts[bucket] += 1
         except Exception as error:
+            self._ends = self._ends or NEITHER
             recorder.lost(recorder.firsts, error)
 
     def conclude(self) -> None:
         """Count what is known at the end, once. Never raises."""
-        if self._waiting:
+        ends = self._ends
+        if ends is None:
             self._count_first()
+            ends = self._ends or NEITHER
         if self._environ is GONE:
             return
-        # It may be kept: nothing of the server's or the client's with it. The environ holds it,
-        # and without a way back no garbage collection is needed.
+        # The environ holds it: without a way back no garbage collection is needed.
         self._environ = GONE
         recorder = self._recorder
         try:
             now = recorder.clock()
             seconds = now - self._began
-            total, split = self._ends
-            if total is None or total._home is None:
+            total, split = ends
+            if total._home is None:  # it was deleted, or has never been there
                 total = recorder.histogram(recorder.totals, self._route)
             bucket = bisect_left(total._bounds, seconds)
             lock = recorder.registry.lock
@@ -107,37 +106,38 @@ class Tally(RequestTrace):
             if self._read:  # seldom: most requests have no body
                 with lock:
                     recorder.received._cell[0] += self._read
+            if self._raised is not None:
+                self._forget_error()
             requests = recorder.requests
             if requests is not None:
                 self._end = now  # now others look at the rest
                 self._room = 0
                 # What was begun inside and never left, such as a generator's, is current no more.
-                if current.get() is self._ref or self._within():
-                    current.set(self._before)
-                self._before = None
+                try:
+                    current.reset(self._before)
+                except ValueError:  # it ends in another thread or task
+                    pass
+                finally:
+                    self._before = None
                 # Not there: this process was forked meanwhile, and the request is its parent's.
                 if requests.flying.pop(self._number, None) is not None:
                     notes = self._notes
-                    if notes is not None:
-                        if self._raised is None:  # notes.end(), without a call
-                            notes.words[self._note] = 0
-                            notes.free.append(self._note)
-                        else:
-                            self._end_note(notes)
+                    if notes is not None:  # Notes.end()
+                        notes.words[self._note] = 0
+                        notes.free.append(self._note)
                     ended = requests.ended
                     ended.append(self)
                     if len(ended) >= BATCH:
                         requests.settle()
+                # It may be kept: nothing of the server's with it.
+                self._headers = self._start_response = self._write = None
         except Exception as error:
-            recorder.lost(recorder.totals, error)
-        if self._raised is not None:
             self._raised = None
-        self._headers = self._start_response = None
-        self._write = closed
+            recorder.lost(recorder.totals, error)
 
-    def _end_note(self, notes: Notes) -> None:
+    def _forget_error(self) -> None:
+        self._raised = None
         # Whoever asks a worker to go raises through what it is doing: SystemExit, GreenletExit.
-        if self._more.doomed:
-            notes.keep(self._note)
-        else:
-            notes.end(self._note)
+        if self._recorder.requests is not None and self._more.doomed and self._notes is not None:
+            self._notes.keep(self._note)
+            self._notes = None
