@@ -94,11 +94,12 @@ class Trace(Known):
         """Add an event; *args* are put into *fmt* as ``%`` does, if there are any."""
         if args or type(fmt) is not str or len(fmt) > LONGEST:
             fmt = text_of(fmt, args)
+        clock = self._family.clock  # Python 3.11 is slow to call an attribute that is no method
         events = self._events
         if len(events) < self._room:
-            events.append((self._family.clock(), LOG, fmt))
+            events.append((clock(), LOG, fmt))
         else:
-            self._overflow((self._family.clock(), LOG, fmt))
+            self._overflow((clock(), LOG, fmt))
 
     def error(self, fmt: str | BaseException, *args: object) -> None:
         """Add an event, and mark the trace as failed; *fmt* may be the exception itself.
@@ -160,7 +161,8 @@ class Trace(Known):
         # Who takes it out of the running ones does the rest: one step, where a lock would cost
         # as much as all of this.
         if family._running.pop(self._number, None) is not None:
-            self._end = end = family.clock()
+            clock = family.clock
+            self._end = end = clock()
             self._room = 0
             family.keep(self, end)
 

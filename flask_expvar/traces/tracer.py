@@ -112,12 +112,14 @@ class Tracer:
             found = self.family(family)
         if type(title) is not str or len(title) > LONGEST_NAME:
             title = name(title)
+        # Named first: Python 3.11 is slow to call an attribute that is no method.
+        next_number, wall, clock = self.next_number, self.wall, self.clock
         trace = Trace()
         trace._family = found
         trace.title = title
-        trace._number = number = self.next_number()
-        trace._wall = self.wall()
-        trace._began = self.clock()
+        trace._number = number = next_number()
+        trace._wall = wall()
+        trace._began = clock()
         trace._events = []
         trace._room = MAX_EVENTS
         trace._more = NOTHING

@@ -74,11 +74,12 @@ class Exchange(Tally):
         """
         if self._recorder.trace_header is not None:
             headers = self._with_id(headers)
+        start_response = self._start_response
         if exc_info is None:
-            self._write = self._start_response(status, headers)
+            self._write = start_response(status, headers)
         else:
             self._note_error(exc_info)
-            self._write = self._start_response(status, headers, exc_info)
+            self._write = start_response(status, headers, exc_info)
         self._status = status
         self._headers = headers
         # Now: Flask forgets its request before the body is read.

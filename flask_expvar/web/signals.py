@@ -76,7 +76,8 @@ def _preprocessing(inner: Callable[..., Any]) -> Callable[..., Any]:
                 # RequestTrace.matched(), in place
                 trace._route = rule
                 recorder = trace._recorder
-                trace._matched_at = recorder.clock()
+                clock = recorder.clock
+                trace._matched_at = clock()
                 notes = trace._notes
                 if notes is not None:
                     notes.words[trace._note] = recorder.requests.places[trace._method, rule].note

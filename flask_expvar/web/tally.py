@@ -53,7 +53,8 @@ class Tally(RequestTrace):
         """Count method, code and time to the first byte. Never raises."""
         recorder = self._recorder
         try:
-            self._first_at = now = recorder.clock()
+            clock = recorder.clock
+            self._first_at = now = clock()
             seconds = now - self._began
             environ = self._environ
             # Set late, or still to be found; mostly found when the response began.
@@ -86,7 +87,8 @@ class Tally(RequestTrace):
         self._environ = GONE
         recorder = self._recorder
         try:
-            now = recorder.clock()
+            clock = recorder.clock
+            now = clock()
             seconds = now - self._began
             total, split = ends
             if total._home is None:  # it was deleted, or has never been there
