@@ -43,7 +43,7 @@ def main() -> None:
     rows: list[Row] = []
     for comparison in (
         lambda: comparisons.counting(10 if quick else 40),
-        lambda: comparisons.tracing(10 if quick else 25, 100_000 if quick else 1_000_000),
+        lambda: comparisons.tracing(10 if quick else 100, 100_000 if quick else 1_000_000),
         lambda: comparisons.requesting(10 if quick else 40),
         lambda: comparisons.looking(10 if quick else 25),
         lambda: comparisons.hiding(5 if quick else 10),
