@@ -515,13 +515,15 @@ def test_what_a_request_has_begun_and_not_left_ends_with_it_as_the_current_trace
 # -- what is left of it ----------------------------------------------------------------------------
 
 
+def stream(environ: Any, start_response: Any) -> Iterator[bytes]:
+    """Answer in a body that is open until it is closed."""
+    start_response("200 OK", [])
+    yield b"a"
+
+
 def test_nothing_is_current_after_requests_that_end_out_of_turn(
     registry: Registry, tracer: Tracer
 ) -> None:
-    def stream(environ: Any, start_response: Any) -> Iterator[bytes]:
-        start_response("200 OK", [])
-        yield b"a"
-
     client = Client(ExpvarMiddleware(stream, registry=registry, attach=alone))
     one, other = client.get("/"), client.get("/")
 
@@ -537,10 +539,6 @@ def test_nothing_is_current_after_requests_that_end_out_of_turn(
 def test_request_that_another_thread_ends_is_current_no_more_where_it_began(
     registry: Registry, tracer: Tracer
 ) -> None:
-    def stream(environ: Any, start_response: Any) -> Iterator[bytes]:
-        start_response("200 OK", [])
-        yield b"a"
-
     client = Client(ExpvarMiddleware(stream, registry=registry, attach=alone))
     answer = client.get("/")
     context = copy_context()
