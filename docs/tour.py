@@ -19,6 +19,8 @@ from urllib.parse import parse_qs, quote, urlsplit
 
 HERE = Path(__file__).parent
 SIZE = "1080,540"
+#: Where the half of a page says too little.
+TALL = {"overview": "1080,760"}
 #: Larger ones make a checkout slow.
 MOST_BYTES = 100_000
 
@@ -49,7 +51,7 @@ def take(browser: str, base: str, name: str, path: str) -> int:
     picture = HERE / "tour" / f"{name}.png"
     with tempfile.TemporaryDirectory() as profile:
         options = ["--headless=new", "--no-sandbox", "--hide-scrollbars", "--disable-gpu"]
-        options += [f"--user-data-dir={profile}", f"--window-size={SIZE}"]
+        options += [f"--user-data-dir={profile}", f"--window-size={TALL.get(name, SIZE)}"]
         command = [browser, *options, f"--screenshot={picture}", base + path]
         subprocess.run(command, check=True, timeout=60, capture_output=True)
     return picture.stat().st_size
