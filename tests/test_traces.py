@@ -897,6 +897,41 @@ def all_stopped(pid: int) -> bool:
     )
 
 
+def test_pages_of_a_worker_that_does_not_answer_say_so_and_come_soon(
+    gunicorn: Callable[..., Gunicorn],
+) -> None:
+    server = gunicorn(SHOP + MAIL_APP, "-w", "2", "--timeout", "0")
+    server.wait_until(lambda: joined(server), what="both workers join")
+    halted = int(server.get("/mail/x").text)
+    os.kill(halted, signal.SIGSTOP)
+    try:
+        server.wait_until(lambda: all_stopped(halted), what="every thread stops")
+
+        def ask(path: str, accept: str = "text/html") -> Any:
+            return server.get(
+                f"/debug/{path}worker={halted}", headers={**TOKEN_OF_SHOP, "Accept": accept}
+            )
+
+        pages = {
+            name: ask(f"{name}?").text for name in ("traces", "events", "queue", "flags", "config")
+        }
+        text = ask("config?", "text/plain").text
+        unknown = [ask(f"{each}&") for each in ("traces?fam=mail", "events?fam=pool")]
+        began = time.monotonic()
+        memory = ask("memory?")
+        took = time.monotonic() - began
+    finally:
+        os.kill(halted, signal.SIGCONT)
+
+    heading = f"<h2>Worker {halted} did not answer</h2>"
+    assert [name for name, page in pages.items() if heading not in page] == []
+    assert f"# no answer from {halted}\n" in text
+    assert [each.status for each in unknown] == [404, 404]
+    assert all(f"Not asked: {halted}, which did not answer." in each.text for each in unknown)
+    assert "did not answer in time" in memory.text
+    assert took < 8  # it waits a second, and ten for what takes long
+
+
 def test_a_worker_that_does_not_answer_is_named(gunicorn: Callable[..., Gunicorn]) -> None:
     server = gunicorn(SHOP + MAIL_APP, "-w", "2", "--timeout", "0")
     server.wait_until(lambda: joined(server), what="both workers join")

@@ -62,7 +62,8 @@ class Config:
         """Return sections of ``key: "value"`` lines, or JSON for the twin."""
         found = told(scene)
         if not twin:
-            return text(found), TEXT
+            silent = "".join(f"# no answer from {pid}\n" for pid in scene.missing)
+            return text(found, silent), TEXT
         workers = [part.pid for part in scene.workers]
         data = {"sections": found, "workers": workers, "missing": scene.missing}
         return json.dumps(data, allow_nan=False, sort_keys=True) + "\n", JSON
@@ -140,10 +141,10 @@ def _words(row: dict[str, Any]) -> str:
     return row["value"] if isinstance(row["value"], str) else json.dumps(row["value"])
 
 
-def text(found: list[dict[str, Any]]) -> str:
+def text(found: list[dict[str, Any]], silent: str = "") -> str:
     """Return the sections as text, a name a line as chasquid has it, remarks after a ``#``."""
     blocks = ("".join(_lines(each)) for each in found if each["items"] or each["errors"])
-    return "\n".join(["# Config\n", *blocks])
+    return "\n".join([f"# Config\n{silent}", *blocks])
 
 
 def _lines(section: dict[str, Any]) -> Iterator[str]:

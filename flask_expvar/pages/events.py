@@ -85,5 +85,5 @@ def told(scene: Scene, asked: Question) -> dict[str, Any]:
     if asked.view == LOG:
         return merge_log(answers, asked, scene.missing, arbiters)
     if asked.view == LIST:
-        return merge_lists(answers, asked, arbiters)
+        return merge_lists(answers, asked, arbiters, scene.missing)
     return merge_families(answers.values())

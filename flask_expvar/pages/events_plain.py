@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 import time
-from collections.abc import Callable, Container, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from itertools import chain
 from typing import Any
 
@@ -15,7 +15,7 @@ from ..traces.events import COLUMNS, EventFamily, EventLogs
 from ..traces.tracer import name
 from .events_question import Question
 from .moments import micro
-from .texts import Room, clean, fit, holds, shown_name
+from .texts import Room, clean, fit, holds, shown_name, unheard
 
 Clock = Callable[[], float]
 
@@ -121,7 +121,10 @@ def _texts(log: EventLog, sensitive: bool) -> Iterator[str]:
 
 
 def merge_lists(
-    answers: dict[int, Any], asked: Question, arbiters: Container[int] = ()
+    answers: dict[int, Any],
+    asked: Question,
+    arbiters: Container[int] = (),
+    missing: Sequence[int] = (),
 ) -> dict[str, Any]:
     """Return one page of the list of all workers, newest activity first.
 
@@ -130,7 +133,7 @@ def merge_lists(
     """
     told = answers.values()
     if asked.family and not any(each["known"] for each in told):
-        raise UnknownError(f"There is no family {asked.family!r} of event logs.")
+        raise UnknownError(f"There is no family {asked.family!r} of event logs.{unheard(missing)}")
     each = [
         [{**log, **_whose(pid, arbiters)} for log in answer["logs"]]
         for pid, answer in answers.items()
@@ -172,10 +175,9 @@ def merge_log(
     """
     having = {pid: log for pid, log in answers.items() if log is not None}
     if not having:
-        silent = f" Not asked: {', '.join(map(str, missing))}: no answer." if missing else ""
         raise UnknownError(
             f"There is no open event log {asked.log!r}. It was closed, or the object that it told"
-            f" of is gone, or its worker is.{silent}",
+            f" of is gone, or its worker is.{unheard(missing)}",
             link=("events", "All event logs"),
         )
     newest = max(having, key=lambda pid: float(having[pid]["active"]))

@@ -11,6 +11,7 @@ from ..exceptions import UnknownError
 from ..stacks import allocations
 from ..variables.reading import Part
 from ..variables.registry import Registry
+from ..workers.sockets import DEADLINE
 from .memory_plain import merge, tell
 from .memory_question import question
 from .memory_table import html
@@ -25,8 +26,6 @@ class Memory:
 
     name = "memory"
     title = "Memory"
-    #: Of a sibling's answer, in seconds: to add up 300,000 allocations takes 2.
-    patience = 10.0
     about = "The garbage collector's pauses, the largest types, and where memory is allocated"
     actions: ClassVar[Mapping[str, str]] = {"tracemalloc": "tracemalloc", "mark": "tracemalloc"}
 
@@ -37,6 +36,12 @@ class Memory:
         """
         question(scene.query)
         return True
+
+    def patience(self, query: Query) -> float:
+        """Return for how many seconds a sibling's answer is waited for."""
+        asked = question(query)
+        # To add up 300,000 allocations takes 2.
+        return 10.0 if asked.types or asked.top or asked.heap else DEADLINE
 
     def collect(self, registry: Registry, query: Query) -> Any:
         """Return this process's part."""

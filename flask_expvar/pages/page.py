@@ -288,7 +288,8 @@ def _ask(page: Page, found: Scene, shares: Membership) -> None:
         "sensitive": found.query.sensitive,
         "speaker": own if here or not asked else asked[0].pid,
     }
-    answers = shares.ask(asked, request, getattr(page, "patience", DEADLINE))
+    patience = getattr(page, "patience", None)
+    answers = shares.ask(asked, request, patience(found.query) if patience else DEADLINE)
     for part in asked:
         answer = answers.get(part.slot)
         if isinstance(answer, dict) and "data" in answer:

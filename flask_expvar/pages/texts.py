@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from functools import lru_cache
 from html import escape
 
@@ -127,3 +128,8 @@ def short(text: str) -> str:
 def lines(text: str) -> str:
     """Return *text* with its line ends, and everything else that is invisible written out."""
     return "\n".join(map(visible, text.split("\n")))
+
+
+def unheard(missing: Sequence[int]) -> str:
+    """Say, after what is not there, which workers may have it: those that did not answer."""
+    return f" Not asked: {', '.join(map(str, missing))}, which did not answer." if missing else ""

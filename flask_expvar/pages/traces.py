@@ -92,8 +92,8 @@ def told(scene: Scene, asked: Question, windows: Sequence[str] = WINDOWS) -> dic
     if asked.view == TRACE:
         return merge_trace(answers, asked, scene.missing)
     if asked.view == LIST:
-        return merge_lists(answers, asked)
+        return merge_lists(answers, asked, scene.missing)
     families = merge_families(answers.values(), windows)
     if asked.view == LATENCY:
-        return latency_data(families, asked.family)
+        return latency_data(families, asked.family, scene.missing)
     return matrix_data(sorted_families(families, asked.sort, asked.window))

@@ -14,7 +14,7 @@ from ..traces.family import FAILED, RUNNING, Family
 from ..traces.trace import Trace
 from ..traces.tracer import Tracer
 from .moments import micro
-from .texts import Room, holds
+from .texts import Room, holds, unheard
 from .traces_plain import STARTING, events, public, public_id, raw_title, summary, title
 from .traces_question import Question, bands
 
@@ -129,14 +129,16 @@ def _entry(trace: Trace, sensitive: bool, most: int) -> dict[str, Any]:
     return entry
 
 
-def merge_lists(answers: dict[int, Any], asked: Question) -> dict[str, Any]:
+def merge_lists(
+    answers: dict[int, Any], asked: Question, missing: Sequence[int] = ()
+) -> dict[str, Any]:
     """Return one page of the list of all workers, newest first; running ones oldest first.
 
     :raises UnknownError: if no worker has such a family.
     """
     told = answers.values()
     if asked.family and not any(each["known"] for each in told):
-        raise UnknownError(f"There is no family {asked.family!r} of traces.")
+        raise UnknownError(f"There is no family {asked.family!r} of traces.{unheard(missing)}")
     oldest = asked.band == RUNNING
     each = [
         [{**trace, "worker": pid} for trace in answer["traces"]] for pid, answer in answers.items()

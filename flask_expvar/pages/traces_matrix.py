@@ -10,6 +10,7 @@ from ..traces.family import Family
 from ..traces.latencies import BANDS, by_band, quantiles
 from ..traces.tracer import Tracer
 from .moments import micro
+from .texts import unheard
 from .traces_plain import STARTING, public
 from .traces_question import WINDOWS
 
@@ -127,14 +128,16 @@ def matrix_data(families: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def latency_data(families: list[dict[str, Any]], name: str) -> dict[str, Any]:
+def latency_data(
+    families: list[dict[str, Any]], name: str, missing: Sequence[int] = ()
+) -> dict[str, Any]:
     """Return the histogram of one family.
 
     :raises UnknownError: if no worker has such a family.
     """
     found = next((each for each in families if each["family"] == name), None)
     if found is None and name != STARTING:
-        raise UnknownError(f"There is no family {name!r} of traces.")
+        raise UnknownError(f"There is no family {name!r} of traces.{unheard(missing)}")
     found = found or _merged(name, [_told(name, 0)], WINDOWS)
     count = sum(found["bands"])
     return {

@@ -12,7 +12,7 @@ from ..traces.event import CHILD, LINK, Event
 from ..traces.trace import Trace
 from ..traces.tracer import Tracer
 from .moments import micro
-from .texts import Room
+from .texts import Room, unheard
 from .traces_plain import event_data, find, gap_event, outline, summary
 from .traces_question import Question
 from .waterfall import own_seconds
@@ -80,10 +80,9 @@ def merge_trace(answers: dict[int, Any], asked: Question, missing: list[int]) ->
             return {**told, "trace": {**told["trace"], "worker": pid}}
     family = asked.trace.rpartition("!")[0].rpartition("!")[0]
     known = family and any(family in answer["families"] for answer in answers.values())
-    silent = f" Not asked: {', '.join(map(str, missing))}, which did not answer." if missing else ""
     raise UnknownError(
         "There is no such trace. It may have been dropped after newer ones of its kind,"
-        f" or with the worker that had it.{silent}",
+        f" or with the worker that had it.{unheard(missing)}",
         link=(f"traces{asked.link(fam=family)}", family) if known else None,
     )
 
