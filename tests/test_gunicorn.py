@@ -25,7 +25,7 @@ from flask_expvar.workers.shared import SharedStore
 Start = Callable[..., Gunicorn]
 
 CONFIG = """
-timeout = 2
+timeout = 5
 
 
 def child_exit(server, worker):

@@ -135,7 +135,7 @@ def the_grave(server: Gunicorn) -> dict[str, Any]:
 @pytest.mark.parametrize("kind", TIMEOUTS)
 def test_a_timeout_leaves_the_request_and_the_line_that_blocked(gunicorn: Start, kind: str) -> None:
     view, *options = TIMEOUTS[kind]
-    server = gunicorn(TINY, "-w", "2", "--timeout", "2", *options)
+    server = gunicorn(TINY, "-w", "2", "--timeout", "5", *options)
     began = time.time_ns()
     with asked(server, view) as dead:
         server.wait_for_log(rf"WORKER TIMEOUT \(pid:{dead}\)")
@@ -246,7 +246,7 @@ def test_a_program_that_has_faulthandler_keeps_it(gunicorn: Start) -> None:
 
 
 def test_a_timeout_leaves_its_request_without_a_stack_too(gunicorn: Start) -> None:
-    server = gunicorn(TINY, "-w", "2", "--timeout", "2", env={"PYTHONFAULTHANDLER": "1"})
+    server = gunicorn(TINY, "-w", "2", "--timeout", "5", env={"PYTHONFAULTHANDLER": "1"})
     with asked(server, "sleep") as dead:
         grave = the_grave(server)
     (request,) = grave["requests"]

@@ -226,16 +226,16 @@ def test_a_profile_there_may_take_longer_than_the_workers_timeout(
     gunicorn: Callable[..., Gunicorn], tmp_path: Path
 ) -> None:
     env = {"FLASK_EXPVAR_MONITORING_ADDRESS": f"unix:{tmp_path}/m"}
-    # gunicorn looks once a second: a worker that is silent for two is ended before the third ends.
-    server = gunicorn(APP, "-w", "1", "--timeout", "2", env=env)
+    # gunicorn looks once a second: a worker that is silent for five is ended before the sixth ends.
+    server = gunicorn(APP, "-w", "1", "--timeout", "5", env=env)
     at = At(f"{tmp_path}/m", tmp_path / "at")
     wait_until(lambda: answers(at), 60)
     pids = server.worker_pids()
 
-    profile = at.get("/debug/profile?seconds=3.2&format=json", headers=LOCAL)
+    profile = at.get("/debug/profile?seconds=6.2&format=json", headers=LOCAL)
 
     assert profile.status == 200, profile.text
-    assert profile.json()["duration"] >= 3
+    assert profile.json()["duration"] >= 6
     assert profile.headers["X-Expvar-Workers"] == str(pids[0])
     assert server.worker_pids() == pids
 

@@ -116,10 +116,10 @@ def test_lonely_sync_worker_is_profiled_in_the_background(gunicorn: Start) -> No
 
 
 def test_threads_are_profiled_together_and_once(gunicorn: Start) -> None:
-    server = together(gunicorn(APP, "-w", "2", "--threads", "4", "--timeout", "4"), 2)
+    server = together(gunicorn(APP, "-w", "2", "--threads", "4", "--timeout", "5"), 2)
 
     # Longer than gunicorn lets a worker be silent.
-    found = taken(server, "/take?seconds=4.2&mode=cpu&engine=threads")
+    found = taken(server, "/take?seconds=5.2&mode=cpu&engine=threads")
 
     assert sorted(map(int, found["of"])) == server.worker_pids(), found
     assert found["missing"] == []
@@ -172,9 +172,9 @@ def requests_of_threads_are_watched_each_by_itself(server: Gunicorn) -> None:
 
 def test_greenlets_go_on_while_a_profile_is_waited_for(gunicorn: Start) -> None:
     pytest.importorskip("gevent")
-    server = gunicorn(APP, "-w", "1", "-k", "gevent", "--timeout", "2")
+    server = gunicorn(APP, "-w", "1", "-k", "gevent", "--timeout", "5")
 
-    found = taken(server, "/take?seconds=2.2&mode=cpu")
+    found = taken(server, "/take?seconds=5.2&mode=cpu")
 
     (profile,) = found["of"].values()
     assert profile["engine"] == "signal"

@@ -101,7 +101,7 @@ def test_a_killed_worker_is_shown_with_the_route_it_was_serving(gunicorn: Start,
 
 
 def test_gunicorns_timeout_is_told_with_the_stack(gunicorn: Start) -> None:
-    server = gunicorn(DEADLY, "-w", "2", "--timeout", "2")
+    server = gunicorn(DEADLY, "-w", "2", "--timeout", "5")
     with asked(server, "/items/17"):
         server.wait_for_log("WORKER TIMEOUT")
         server.wait_until(lambda: page(server)["dead"], what="a death")

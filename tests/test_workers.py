@@ -153,7 +153,7 @@ def test_totals_outlive_a_signal_to_the_arbiter(gunicorn: Start, how: signal.Sig
 
 
 def test_a_worker_timeout_loses_nothing(gunicorn: Start) -> None:
-    server = gunicorn(SHOP, "-w", "2", "--timeout", "2")
+    server = gunicorn(SHOP, "-w", "2", "--timeout", "5")
     server.get("/")
     with server.connect() as stuck:
         stuck.sendall(b"GET /slow HTTP/1.1\r\nHost: shop\r\n\r\n")
