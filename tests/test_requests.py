@@ -5,6 +5,9 @@ from __future__ import annotations
 import gc
 import inspect
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor as pool
 from contextlib import nullcontext, suppress
@@ -534,6 +537,71 @@ def test_nothing_is_current_after_requests_that_end_out_of_turn(
     with trace("later", registry=registry) as later:
         pass
     assert later.parent is None
+
+
+#: Has the collector find a lost response at each allocation that comes when one becomes current.
+LOST = """
+import gc
+from flask_expvar import ExpvarMiddleware, Registry
+
+class Flying(dict):
+    def __setitem__(self, number, request):
+        super().__setitem__(number, request)
+        if lost:
+            circle = [lost.pop()]
+            circle.append(circle)
+            del circle
+            gc.set_threshold(gc.get_count()[0] + turn % 9)
+            gc.enable()
+
+def app(environ, start_response):
+    start_response("200 OK", [])
+    return iter([b"a"])
+
+middleware = ExpvarMiddleware(app, registry=Registry("lost"), attach=lambda: None)
+middleware.requests.flying, lost = Flying(), []
+for turn in range(500):
+    gc.disable()
+    lost.append(middleware({"REQUEST_METHOD": "GET"}, print))
+    body = middleware({"REQUEST_METHOD": "GET"}, print)
+    body.close()
+"""
+
+
+def test_a_lost_response_that_is_found_at_any_moment_crashes_nothing() -> None:
+    done = subprocess.run(
+        [sys.executable, "-X", "faulthandler", "-c", LOST],
+        env={**os.environ, "PYTHONMALLOC": "debug", "PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+    assert (done.returncode, done.stderr[-2000:]) == (0, "")
+
+
+def test_a_lost_response_leaves_the_request_current_that_runs(
+    registry: Registry, tracer: Tracer
+) -> None:
+    def inside(environ: Any, start_response: Any) -> list[bytes]:
+        found = current_trace()
+        gc.collect()
+        assert current_trace() is found
+        start_response("200 OK", [])
+        return [found.title.encode()]
+
+    middleware = ExpvarMiddleware(stream, registry=registry, attach=alone)
+    circle: list[Any] = [middleware({"REQUEST_METHOD": "GET"}, lambda *_: print)]
+    circle.append(circle)
+    del circle
+    middleware._app = inside
+
+    body: Any = middleware({"REQUEST_METHOD": "GET"}, lambda *_: print)
+    body.close()
+
+    assert b"".join(body) == b"(no route)"
+    assert tracer.guests() == {}
 
 
 def test_request_that_another_thread_ends_is_current_no_more_where_it_began(

@@ -238,6 +238,10 @@ class Exchange(Tally):
         try:
             if self._environ is GONE:
                 return
+            # Found by the collector, maybe while another request is the current trace, and while
+            # the interpreter is about to change what is current: up to 3.11 it crashes if a
+            # finalizer does that then.
+            self._before = None
             # The collector may come while this very thread holds the lock. Only asked: between
             # taking it and giving it back a signal handler may come, and wait for it or raise.
             if not self._recorder.registry.lock.locked():

@@ -211,7 +211,7 @@ class RequestTrace(Trace):
         requests.flying.pop(self._number, None)
         self._end = self._began
         self._room = 0
-        with suppress(ValueError):  # in another thread or task
+        with suppress(Exception):  # in another thread or task, or out of turn
             current.reset(self._before)
         self._before = None
         if self._notes is not None:

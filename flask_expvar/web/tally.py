@@ -117,7 +117,7 @@ class Tally(RequestTrace):
                 # What was begun inside and never left, such as a generator's, is current no more.
                 try:
                     current.reset(self._before)
-                except ValueError:  # it ends in another thread or task
+                except Exception:  # it ends in another thread or task, out of turn, or is lost
                     pass
                 finally:
                     self._before = None
