@@ -228,13 +228,15 @@ def test_looking_is_no_request(client: FlaskClient) -> None:
 
 def test_two_looks_tell_what_did_not_move(client: FlaskClient, parked: Callable[..., None]) -> None:
     parked(1)
-    began = time.monotonic()
-    data = page(client, ".json?seconds=0.1").json
-    took = time.monotonic() - began
+    took: list[float] = []
+    while not took or (took[-1] >= 1.5 and len(took) < 10):  # the machine may be busy
+        began = time.monotonic()
+        data = page(client, ".json?seconds=0.1").json
+        took.append(time.monotonic() - began)
 
     assert data["seconds"] == 0.1
     assert members(data)["parked-0"]["still"] is True
-    assert 0.1 <= took < 1.5
+    assert 0.1 <= min(took) < 1.5
     assert members(page(client, ".json").json)["parked-0"]["still"] is None
 
 
@@ -476,17 +478,16 @@ def test_a_worker_whose_interpreter_is_held_shows_its_stack(
     with server.connect() as busy:
         busy.sendall(b"GET /hold HTTP/1.1\r\nHost: tiny\r\n\r\n")
         pid = int(server.wait_for_log(r"holds in (\d+)$")[1])
-        took, data = 0.0, {}
+        data: dict[str, Any] = {}
 
-        def only_it_is_missing() -> bool:
+        def only_it_is_missing_soon() -> bool:
             # On a busy machine the other one may have no turn within the second that it gets.
-            nonlocal took, data
+            nonlocal data
             began = time.monotonic()
             data = server.get("/debug/threads.json", headers=OPEN).json()
-            took = time.monotonic() - began
-            return data["missing"] == [pid]
+            return data["missing"] == [pid] and time.monotonic() - began < 3
 
-        server.wait_until(only_it_is_missing, what="the other one answers")
+        server.wait_until(only_it_is_missing_soon, what="the other one answers")
         shown = server.get("/debug/threads", headers=HTML).text
         plain = server.get("/debug/threads", headers=OPEN).text
         workers = server.worker_pids()
@@ -502,4 +503,3 @@ def test_a_worker_whose_interpreter_is_held_shows_its_stack(
         assert where in out
     assert f"worker {pid} does not answer" in plain
     assert pid in workers
-    assert took < 3
