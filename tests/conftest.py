@@ -21,6 +21,7 @@ from flask.testing import FlaskClient
 from servers import Gunicorn, Nginx
 
 from flask_expvar import Expvar, Registry
+from flask_expvar.traces.trace import current
 
 REAL_PARTS = ("gunicorn", "nginx")
 CALL_FAILED = pytest.StashKey[bool]()
@@ -50,6 +51,14 @@ def absent(what: str) -> NoReturn:
     if os.environ.get("CI") == "true":
         pytest.fail(f"{what} is missing", pytrace=False)
     pytest.skip(f"{what} is missing")
+
+
+@pytest.fixture(autouse=True)
+def outside() -> Iterator[None]:
+    """Begin outside of traces: tests of responses that nobody closes leave theirs behind."""
+    token = current.set(None)
+    yield
+    current.reset(token)
 
 
 @pytest.fixture

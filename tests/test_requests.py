@@ -26,7 +26,7 @@ from werkzeug.test import Client, EnvironBuilder
 from flask_expvar import ExpvarMiddleware, Registry, blueprint, current_trace, trace
 from flask_expvar.pages.traces_plain import Room, events, summary
 from flask_expvar.traces.family import Family
-from flask_expvar.traces.trace import Trace, current
+from flask_expvar.traces.trace import Trace
 from flask_expvar.traces.tracer import Tracer, tracer_of
 from flask_expvar.variables.kinds import Var
 from flask_expvar.web.exchange import Exchange
@@ -46,13 +46,6 @@ class Clock:
 
 def alone() -> None:
     """Let the middleware share with nobody."""
-
-
-@pytest.fixture(autouse=True)
-def outside() -> Iterator[None]:
-    token = current.set(None)
-    yield
-    current.reset(token)
 
 
 @pytest.fixture

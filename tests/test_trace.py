@@ -29,14 +29,6 @@ class Clock:
         return self.now
 
 
-@pytest.fixture(autouse=True)
-def outside() -> Iterator[None]:
-    # Tests of forgotten bodies leave their request behind.
-    token = current.set(None)
-    yield
-    current.reset(token)
-
-
 @pytest.fixture
 def clock() -> Clock:
     return Clock()
