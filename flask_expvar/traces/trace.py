@@ -236,6 +236,6 @@ def innermost() -> Trace | None:
         found = found()
         # Left behind in its own thread: it has ended in another one, or not in turn.
         if found is not None and found._end is not None and found._ident == _thread.get_ident():
-            current.set(None)
-            found = None
-    return found  # type: ignore[no-any-return]
+            return None  # and no more: a finalizer that asks must not change what is current
+    trace: Trace | None = found
+    return trace

@@ -47,7 +47,7 @@ def watch(app: object, traced: bool) -> None:
         # one of before_request 2 µs. What runs there may wait for ever, so this comes first.
         inner = flask.preprocess_request
         if getattr(inner, "__code__", None) is not _CODE:
-            flask.preprocess_request = _preprocessing(inner)  # type: ignore[method-assign]
+            flask.preprocess_request = _preprocessing(inner)  # type: ignore[method-assign]  # of this one
 
 
 def _on_exception(sender: object, exception: BaseException, **_: object) -> None:
