@@ -9,6 +9,7 @@ import re
 import signal
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from contextvars import copy_context
 from html import unescape
 from pathlib import Path
@@ -906,15 +907,39 @@ def all_stopped(pid: int) -> bool:
     )
 
 
-def test_pages_of_a_worker_that_does_not_answer_say_so_and_come_soon(
-    gunicorn: Callable[..., Gunicorn],
-) -> None:
-    server = gunicorn(SHOP + MAIL_APP, "-w", "2", "--timeout", "0")
+@contextmanager
+def one_halted(server: Gunicorn) -> Iterator[int]:
+    """Stop a worker that has made a trace, and let it go on afterwards."""
     server.wait_until(lambda: joined(server), what="both workers join")
     halted = int(server.get("/mail/x").text)
     os.kill(halted, signal.SIGSTOP)
     try:
+        # On a busy machine its threads stop one after the other, and the last one may answer.
         server.wait_until(lambda: all_stopped(halted), what="every thread stops")
+        yield halted
+    finally:
+        os.kill(halted, signal.SIGCONT)
+
+
+def test_a_worker_that_could_not_answer_is_not_called_silent(
+    client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> Any:
+        raise RuntimeError("broken")
+
+    monkeypatch.setattr(Traces, "collect", fail)
+
+    page = client.get(f"/debug/traces?worker={os.getpid()}", headers={"Accept": "text/html"}).text
+
+    assert f"<h2>Worker {os.getpid()} could not answer</h2>" in page
+    assert "RuntimeError" in page
+
+
+def test_pages_of_a_worker_that_does_not_answer_say_so_and_come_soon(
+    gunicorn: Callable[..., Gunicorn],
+) -> None:
+    server = gunicorn(SHOP + MAIL_APP, "-w", "2", "--timeout", "0")
+    with one_halted(server) as halted:
 
         def ask(path: str, accept: str = "text/html") -> Any:
             return server.get(
@@ -929,8 +954,6 @@ def test_pages_of_a_worker_that_does_not_answer_say_so_and_come_soon(
         began = time.monotonic()
         memory = ask("memory?")
         took = time.monotonic() - began
-    finally:
-        os.kill(halted, signal.SIGCONT)
 
     heading = f"<h2>Worker {halted} did not answer</h2>"
     assert [name for name, page in pages.items() if heading not in page] == []
@@ -943,18 +966,11 @@ def test_pages_of_a_worker_that_does_not_answer_say_so_and_come_soon(
 
 def test_a_worker_that_does_not_answer_is_named(gunicorn: Callable[..., Gunicorn]) -> None:
     server = gunicorn(SHOP + MAIL_APP, "-w", "2", "--timeout", "0")
-    server.wait_until(lambda: joined(server), what="both workers join")
-    halted = int(server.get("/mail/x").text)
-    os.kill(halted, signal.SIGSTOP)
-    try:
-        # On a busy machine its threads stop one after the other, and the last one may answer.
-        server.wait_until(lambda: all_stopped(halted), what="every thread stops")
+    with one_halted(server) as halted:
         read = server.get("/debug/traces", headers=TOKEN_OF_SHOP)
         page = server.get("/debug/traces", headers={**TOKEN_OF_SHOP, "Accept": "text/html"})
         gone = server.get("/debug/traces?trace=mail!1!2", headers=TOKEN_OF_SHOP)
         bad = server.get(f"/debug/traces?b=9&worker={halted}", headers=TOKEN_OF_SHOP)
-    finally:
-        os.kill(halted, signal.SIGCONT)
 
     assert read.headers["X-Expvar-Missing"] == str(halted)
     assert read.json()["missing"] == [halted]
